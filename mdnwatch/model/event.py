@@ -1,0 +1,200 @@
+"""Events: what is told, once, when the first accepted evidence of a kind about a recipient is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mdnwatch.model.address import canonical
+from mdnwatch.model.authenticity import REASONS, Graded
+from mdnwatch.model.event_type import EventType
+from mdnwatch.model.evidence import Evidence, Kind
+from mdnwatch.model.sent import Requested
+from mdnwatch.model.state import RecipientState
+from mdnwatch.model.stored import dump
+from mdnwatch.model.text import clean
+
+# A receiver may refuse large bodies; 16 KiB fits every queue and log known to us.
+MAX_BODY_BYTES = 16 * 1024
+
+# Where a body would be larger, its foreign texts are cut to this many characters.
+SHORT_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `order_key` names the sequence in which it is delivered; `body` is the JSON that every sink gets."""
+
+    id: str
+    type: EventType
+    order_key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """What an event tells of the sent message. Message-ID with angle brackets; `sent_at` aware UTC."""
+
+    message_id: str
+    from_address: str
+    account: str
+    subject: str
+    sent_at: datetime | None
+    requested: Requested
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFacts:
+    """What an event tells of the recipient."""
+
+    address: str
+    addressed: bool
+    before: RecipientState
+    after: RecipientState
+    probable_recipient: str | None = None
+
+
+def event_id(*parts: str) -> str:
+    """The same facts give the same id: "evt_" and 32 hexadecimal digits of a hash of the parts.
+
+    It holds no full stop, which would make the signed text of a webhook ambiguous (Standard Webhooks).
+    """
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape"))
+    return f"evt_{digest.hexdigest()[:32]}"
+
+
+def event_type_of(kind: Kind) -> EventType | None:
+    """The event of a recipient for evidence of a kind; a warning has none."""
+    return None if kind is Kind.WARNING else EventType(f"recipient.{kind.value}")
+
+
+def recipient_event_id(message_id: str, from_address: str, recipient: str, piece: Evidence) -> str:
+    """The id of the event that a piece of evidence gives; the members behind an address fail one by one."""
+    member = canonical(piece.member) if piece.member and piece.kind is Kind.FAILED else ""
+    return event_id(message_id, from_address, canonical(recipient), piece.kind.value, member)
+
+
+def recipient_event(  # noqa: PLR0913 - what an event names
+    *,
+    identifier: str,
+    sequence: int,
+    message: MessageFacts,
+    recipient: RecipientFacts,
+    piece: Evidence,
+    graded: Graded,
+    rung: str,
+    now: datetime,
+) -> Event:
+    """The event that tells of the first accepted evidence of its kind for a recipient; `now` is aware UTC."""
+    kind = EventType(f"recipient.{piece.kind.value}")
+    data = {
+        "id": identifier,
+        "sequence": sequence,
+        "message": _message(message),
+        "recipient": _recipient(recipient),
+        "evidence": _evidence(piece),
+        "correlation": {"rung": rung},
+        "authenticity": _authenticity(graded),
+    }
+    return Event(identifier, kind, f"{message.message_id} {canonical(recipient.address)}", _body(kind, data, now))
+
+
+def report_event(kind: EventType, report_id: str, data: Mapping[str, Any], now: datetime) -> Event:
+    """An event about a report rather than a recipient: ambiguous, suspicious, malformed."""
+    identifier = event_id(kind.value, report_id)
+    return Event(identifier, kind, identifier, _body(kind, {"id": identifier, "report_id": report_id, **data}, now))
+
+
+def flood_event(kind: EventType, account: str, hour: int, now: datetime) -> Event:
+    """Said once an hour in place of the events of a type that come by the thousand."""
+    identifier = event_id(kind.value, "flood", account, str(hour))
+    text = "more reports of this kind came within the hour than are told one by one; `mdnwatch status` counts them"
+    data = {"id": identifier, "account": account, "summary": text}
+    return Event(identifier, kind, identifier, _body(kind, data, now))
+
+
+def endpoint_event(kind: EventType, name: str, since: datetime, reason: str, now: datetime) -> Event:
+    """A sink or source that went down or came back; `since` is the start of the outage."""
+    identifier = event_id(kind.value, name, str(round(since.timestamp() * 1000)))
+    data = {"id": identifier, kind.value.split(".")[0]: name, "since": _time(since), "reason": clean(reason)}
+    return Event(identifier, kind, identifier, _body(kind, data, now))
+
+
+def _message(message: MessageFacts) -> dict[str, Any]:
+    return {
+        "message_id": message.message_id,
+        "account": message.account,
+        "from": message.from_address,
+        "subject": clean(message.subject),
+        "sent_at": _time(message.sent_at),
+        "reference": message.reference,
+        "requested": {"mdn": message.requested.mdn, "dsn": list(message.requested.dsn)},
+    }
+
+
+def _recipient(recipient: RecipientFacts) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "address": clean(recipient.address),
+        "addressed": recipient.addressed,
+        **state_facts(recipient.after),
+        "before": state_facts(recipient.before),
+    }
+    if not recipient.addressed:
+        facts["probable_recipient"] = recipient.probable_recipient
+    return facts
+
+
+def state_facts(state: RecipientState) -> dict[str, Any]:
+    """A state as events and `mdnwatch status` tell it."""
+    return {
+        "summary": state.summary,
+        "delivery": state.delivery.name.lower(),
+        "reading": state.reading.name.lower(),
+        "flags": list(state.flags),
+    }
+
+
+def _evidence(piece: Evidence) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "report_id": piece.report_id,
+        "block": piece.block,
+        "kind": piece.kind.value,
+        "claimed_at": _time(piece.claimed_at),
+        "observed_at": _time(piece.observed_at),
+        "reason": piece.reason,
+        "member": clean(piece.member) if piece.member else None,
+        "handed_over_to": piece.handed_over_to,
+        "warnings": list(piece.warnings),
+        "fields": dict(piece.details),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, [], {})}
+
+
+def _authenticity(graded: Graded) -> dict[str, Any]:
+    return {
+        "grade": graded.grade.value,
+        "reasons": [{"code": code, "text": REASONS[code][1]} for code in graded.reasons],
+    }
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _body(kind: EventType, data: Mapping[str, Any], now: datetime) -> str:
+    body = dump({"type": kind.value, "timestamp": _time(now), "data": data})
+    if len(body.encode("utf-8")) <= MAX_BODY_BYTES or "evidence" not in data:
+        return body
+    evidence = dict(data["evidence"])
+    evidence["fields"] = {name: _shortened(value) for name, value in evidence.get("fields", {}).items()}
+    return dump({"type": kind.value, "timestamp": _time(now), "data": {**data, "evidence": evidence}})
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= SHORT_TEXT else value[:SHORT_TEXT] + "…"
+    return [_shortened(inner) for inner in value] if isinstance(value, list) else value

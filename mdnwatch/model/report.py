@@ -1,0 +1,182 @@
+"""One received message that tells of a sent one, as the standards name its parts (RFC 8098, RFC 3464)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class DispositionType(StrEnum):
+    """RFC 8098 §3.2.6.2; `denied` and `failed` are of RFC 2298 §3.2.6 and still sent."""
+
+    DISPLAYED = "displayed"
+    DELETED = "deleted"
+    DISPATCHED = "dispatched"
+    PROCESSED = "processed"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class Action(StrEnum):
+    """RFC 3464 §2.3.3; UNKNOWN stands for a value that the standard does not have and nobody could map."""
+
+    FAILED = "failed"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    EXPANDED = "expanded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A value with its type before the semicolon: an address, an MTA name or a diagnostic code (RFC 3464 §2.1.2).
+
+    `type` is lower-case, or None where the sender left it out; `value` is as sent, without surrounding blanks.
+    """
+
+    type: str | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """The Disposition field (RFC 8098 §3.2.6), lower-cased, without comments.
+
+    `type` is None for a value that no RFC has; then `type_as_sent` still holds it.
+    """
+
+    action_mode: str | None
+    sending_mode: str | None
+    type: DispositionType | None
+    type_as_sent: str
+    modifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The part that returns the original, or its header (RFC 3462 §2); Message-IDs with angle brackets."""
+
+    media_type: str
+    message_id: str | None = None
+    from_address: str | None = None
+    to_addresses: tuple[str, ...] = ()
+    subject: str | None = None
+    date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the report says of itself, in its own header.
+
+    Message-IDs with angle brackets; addresses plain, as sent; dates aware UTC, None where missing or unreadable.
+    """
+
+    message_id: str | None = None
+    date: datetime | None = None
+    date_as_sent: str = ""
+    from_address: str | None = None
+    from_as_sent: str = ""
+    to_addresses: tuple[str, ...] = ()
+    subject: str = ""
+    return_path: str | None = None  # "" is the null reverse-path; None: no such field
+    in_reply_to: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()  # in the order of the field: the last is the nearest
+    auto_submitted: str | None = None  # lower-case keyword, RFC 3834 §5
+    auto_submitted_comment: str | None = None
+    authentication_results: tuple[str, ...] = ()  # topmost first, unfolded
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientBlock:
+    """The per-recipient fields of a DSN (RFC 3464 §2.3)."""
+
+    final_recipient: Typed | None
+    original_recipient: Typed | None
+    action: Action
+    action_as_sent: str | None
+    status: str | None  # "5.1.1", without comment
+    diagnostic_code: Typed | None = None
+    remote_mta: Typed | None = None
+    last_attempt_date: datetime | None = None
+    will_retry_until: datetime | None = None
+    final_log_id: str | None = None
+    extensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What every report has.
+
+    `report_part` is the decoded report part (without such a part the first text part), from which the
+    report_id is made. `inline_message_ids` are those found in the text of a bounce, with angle brackets.
+    `defects` are codes of what was wrong with the message, in the order found.
+    """
+
+    head: Head
+    format: str  # "rfc8098", "rfc3464", or the name of a bounce format
+    report_part: bytes
+    returned: Returned | None = None
+    original_envelope_id: str | None = None
+    inline_message_ids: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mdn(Report):
+    """A message disposition notification (RFC 8098); about exactly one message and one recipient (§2.1)."""
+
+    disposition: Disposition | None
+    final_recipient: Typed | None = None
+    original_recipient: Typed | None = None
+    original_message_id: str | None = None  # with angle brackets
+    original_message_ids: tuple[str, ...] = ()  # all that the field holds, where it holds several
+    reporting_ua: str | None = None  # as sent: "name; product"
+    mdn_gateway: Typed | None = None
+    errors: tuple[str, ...] = ()
+    extensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dsn(Report):
+    """A delivery status notification (RFC 3464), or a bounce of another `format` that tells the same."""
+
+    recipients: tuple[RecipientBlock, ...]
+    reporting_mta: Typed | None = None
+    dsn_gateway: Typed | None = None
+    received_from_mta: Typed | None = None
+    arrival_date: datetime | None = None
+    extensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that declares a report type but holds no usable report; `reason` is one sentence for people."""
+
+    head: Head
+    declared: str  # the report type it declares, as "disposition-notification"
+    reason: str
+    report_part: bytes
+    defects: tuple[str, ...] = field(default=())
+
+
+_BLANKS_AT_LINE_END = re.compile(rb"[ \t]+(?=\n|\Z)")
+
+
+def report_id(head: Head, report_part: bytes) -> str:
+    """The identity of a report, the same wherever it is seen: 64 lower-case hexadecimal digits.
+
+    A SHA-256 over Message-ID, Date, From and the decoded report part. Line ends and trailing blanks
+    are normalised first, since servers and gateways change them.
+    """
+    normalised = report_part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    normalised = _BLANKS_AT_LINE_END.sub(b"", normalised).strip(b"\n")
+    digest = hashlib.sha256()
+    for text in (head.message_id or "", head.date_as_sent, head.from_as_sent):
+        digest.update(" ".join(text.split()).encode("utf-8", "surrogateescape"))
+        digest.update(b"\0")
+    digest.update(normalised)
+    return digest.hexdigest()

@@ -1,0 +1,181 @@
+"""What is kept of a report, and its form on disk: enough to correlate, grade and fold again without the mail itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mdnwatch.model.authenticity import Provenance
+from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
+from mdnwatch.model.evidence import Evidence, Kind
+from mdnwatch.model.report import Dsn, Mdn, Report
+from mdnwatch.model.state import RecipientState, Times
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """A report without its mail. `kind` is "mdn" or "dsn"; `account` is where it was first seen.
+
+    `observed_at` is the earliest time at which a mail server took a sighting in. `announce` is False where the
+    report was backfilled.
+    """
+
+    id: str
+    kind: str
+    format: str
+    account: str
+    observed_at: datetime
+    announce: bool
+    keys: tuple[LookupKey, ...]
+    provenance: Provenance
+    defects: tuple[str, ...] = ()
+
+
+def stored(report: Report, report_id: str, account: str, observed_at: datetime, *, announce: bool) -> StoredReport:
+    """What is kept of a report."""
+    return StoredReport(
+        id=report_id,
+        kind="mdn" if isinstance(report, Mdn) else "dsn",
+        format=report.format,
+        account=account,
+        observed_at=observed_at,
+        announce=announce,
+        keys=lookup_keys(report),
+        provenance=Provenance(
+            is_mdn=isinstance(report, Mdn),
+            from_address=report.head.from_address,
+            date=report.head.date,
+            has_reporting_mta=isinstance(report, Dsn) and report.reporting_mta is not None,
+            returns_something=report.returned is not None,
+        ),
+        defects=report.defects,
+    )
+
+
+def to_ms(time: datetime | None) -> int | None:
+    """Milliseconds since 1970, UTC, of an aware time."""
+    return None if time is None else round(time.timestamp() * 1000)
+
+
+def from_ms(ms: int | None) -> datetime | None:
+    """The aware UTC time of milliseconds since 1970."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def dump(value: object) -> str:
+    """JSON in as few bytes as it takes; non-ASCII characters stay as they are."""
+    # A lone surrogate of undecodable mail cannot be written as UTF-8.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def report_content(report: StoredReport) -> str:
+    """The JSON kept in report.content."""
+    of = report.provenance
+    return dump(
+        {
+            "format": report.format,
+            "keys": [[key.rung.value, key.key] for key in report.keys],
+            "from": of.from_address,
+            "date": to_ms(of.date),
+            "reporting_mta": of.has_reporting_mta,
+            "returned": of.returns_something,
+            "defects": list(report.defects),
+        }
+    )
+
+
+def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
+    """The report of a row: id, kind, account, observed_at, announce, content."""
+    report_id, kind, account, observed_ms, announce, content = row
+    data = json.loads(content)
+    return StoredReport(
+        id=report_id,
+        kind=kind,
+        format=data["format"],
+        account=account,
+        observed_at=_time(observed_ms),
+        announce=bool(announce),
+        keys=tuple(LookupKey(Rung(rung), key) for rung, key in data["keys"]),
+        provenance=Provenance(
+            is_mdn=kind == "mdn",
+            from_address=data["from"],
+            date=from_ms(data["date"]),
+            has_reporting_mta=data["reporting_mta"],
+            returns_something=data["returned"],
+        ),
+        defects=tuple(data["defects"]),
+    )
+
+
+def evidence_content(piece: Evidence) -> str:
+    """The JSON kept in evidence.content; `observed_at` stands in the report's row."""
+    data: dict[str, Any] = {
+        "kind": piece.kind.value,
+        "original": list(piece.original),
+        "final": list(piece.final),
+        "claimed_at": to_ms(piece.claimed_at),
+        "reason": piece.reason,
+        "member": piece.member,
+        "handed_over_to": piece.handed_over_to,
+        "warnings": list(piece.warnings),
+        "details": dict(piece.details),
+    }
+    return dump({name: value for name, value in data.items() if value not in (None, [], {})})
+
+
+def evidence_from(report_id: str, block: int, observed_ms: int, content: str) -> Evidence:
+    """The evidence of a row; `observed_ms` is its report's."""
+    data = json.loads(content)
+    return Evidence(
+        report_id=report_id,
+        block=block,
+        kind=Kind(data["kind"]),
+        original=tuple(data.get("original", ())),
+        final=tuple(data.get("final", ())),
+        claimed_at=from_ms(data.get("claimed_at")),
+        observed_at=_time(observed_ms),
+        reason=data.get("reason"),
+        member=data.get("member"),
+        handed_over_to=data.get("handed_over_to"),
+        warnings=tuple(data.get("warnings", ())),
+        details=data.get("details", {}),
+    )
+
+
+def state_content(state: RecipientState) -> str:
+    """The JSON kept in recipient.state."""
+    data: dict[str, Any] = {
+        "times": {
+            kind.value: [to_ms(t.first_claimed), to_ms(t.last_claimed), to_ms(t.first_observed), to_ms(t.last_observed)]
+            for kind, t in sorted(state.times.items())
+        },
+        "failed": state.failed,
+        "members": list(state.members),
+        "reasons": list(state.reasons),
+        "handed_over_to": list(state.handed_over_to),
+        "warnings": list(state.warnings),
+    }
+    return dump({name: value for name, value in data.items() if value})
+
+
+def state_from(content: str | None) -> RecipientState:
+    """The state of a row; a recipient without evidence has none."""
+    data = json.loads(content) if content else {}
+    return RecipientState(
+        times={
+            Kind(kind): Times(from_ms(a), from_ms(b), _time(c), _time(d))
+            for kind, (a, b, c, d) in data.get("times", {}).items()
+        },
+        failed=data.get("failed", False),
+        members=tuple(data.get("members", ())),
+        reasons=tuple(data.get("reasons", ())),
+        handed_over_to=tuple(data.get("handed_over_to", ())),
+        warnings=tuple(data.get("warnings", ())),
+    )
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
