@@ -1,0 +1,271 @@
+"""Where evidence belongs: match a report, place its evidence, fold states and enqueue events, in one transaction.
+
+What stands in the database afterwards is what the same facts give in any other order: a report is placed anew
+whenever a sent message appears, or changes, that one of its keys names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from mdnwatch.model.authenticity import Grade, Graded, grade
+from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
+from mdnwatch.model.event import (
+    Event,
+    MessageFacts,
+    RecipientFacts,
+    event_type_of,
+    flood_event,
+    recipient_event,
+    recipient_event_id,
+    report_event,
+)
+from mdnwatch.model.event_type import EventType
+from mdnwatch.model.evidence import Evidence
+from mdnwatch.model.received import Place
+from mdnwatch.model.sent import SentMessage
+from mdnwatch.model.state import RecipientState, add
+from mdnwatch.model.stored import StoredReport
+from mdnwatch.store import event_queries, report_queries, sent_queries
+from mdnwatch.store.report_queries import Placement
+from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
+
+MS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration decides here. `replaces_message_id` names the accounts whose provider does so."""
+
+    min_grade: Grade = Grade.DOUBTFUL
+    announce_backfill: bool = False
+    replaces_message_id: frozenset[str] = frozenset()
+
+    def accepts(self, graded: Graded | None) -> bool:
+        """Whether evidence of this grade changes states; contradicted evidence never does."""
+        return graded is not None and graded.grade is not Grade.CONTRADICTED and graded.grade.at_least(self.min_grade)
+
+
+@dataclass(slots=True)
+class Unit:
+    """One transaction's work: the database, the rules, the time, and what has come of it so far."""
+
+    db: sqlite3.Connection
+    rules: Rules
+    now: datetime  # aware UTC
+    enqueue: Callable[[sqlite3.Connection, Event, datetime], None]
+    events: list[Event] = field(default_factory=list)
+
+
+def record_sent(unit: Unit, sent: SentMessage) -> None:
+    """Keep a sent message, and place what has waited for it."""
+    _, changed = sent_queries.save_sent(unit.db, sent)
+    if not changed:
+        return
+    for report_id in report_queries.reports_with_keys(unit.db, keys_of_sent(sent.message_id, sent.envelope_id)):
+        place(unit, report_queries.load_report(unit.db, report_id))
+
+
+def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
+    """Keep a report and where it was seen; "matched", "waiting", "ambiguous", or "known" where it was seen before."""
+    if report_queries.insert_report(unit.db, report, evidence, unit.now):
+        report_queries.add_sighting(unit.db, report.id, seen_at)
+        return place(unit, report)
+    report_queries.add_sighting(unit.db, report.id, seen_at)
+    if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
+        for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
+            _fold_anew(unit, placed.message, placed.recipient)
+    return "known"
+
+
+def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) -> None:
+    """Keep and tell that a message declares a report and holds none that can be used."""
+    if report_queries.insert_malformed(unit.db, report_id, seen_at, reason, unit.now):
+        data = {"account": seen_at.account, "folder": seen_at.folder, "reason": reason}
+        _tell_of_report(unit, EventType.REPORT_MALFORMED, report_id, seen_at.account, data)
+    report_queries.add_sighting(unit.db, report_id, seen_at)
+
+
+def place(unit: Unit, report: StoredReport) -> str:
+    """Match a kept report to its sent message, and place each piece of its evidence; the outcome."""
+    found = sent_queries.find_by_keys(unit.db, (key.key for key in report.keys))
+    replaces = report.account in unit.rules.replaces_message_id
+    choice = choose(report.keys, found, replaces_message_id=replaces)
+    match = choice if isinstance(choice, Match) else None
+    outcome = "matched" if match else "ambiguous" if isinstance(choice, Ambiguous) else "waiting"
+    is_new = report_queries.set_outcome(
+        unit.db, report.id, outcome, match.message if match else None, match.rung.value if match else None
+    )
+    message = sent_queries.load_message(unit.db, match.message) if match else None
+    for piece, before in list(report_queries.load_evidence(unit.db, report.id)):
+        _place_piece(unit, report, piece, before, message, match)
+    if is_new and isinstance(choice, Ambiguous):
+        _tell_ambiguous(unit, report, choice)
+    return outcome
+
+
+def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
+    unit: Unit,
+    report: StoredReport,
+    piece: Evidence,
+    before: Placement,
+    message: StoredMessage | None,
+    match: Match | None,
+) -> None:
+    if message is None or match is None:
+        after, recipient = Placement(), None
+    else:
+        recipient = _recipient_of(unit, message, piece)
+        graded = grade(
+            report.provenance,
+            message.sent_at,
+            recipient.address if recipient else None,
+            addressed=recipient is not None and recipient.addressed,
+        )
+        after = Placement(message.id, recipient.address if recipient else None, graded)
+    if after == before:
+        return
+    report_queries.place_evidence(unit.db, piece, after)
+    if unit.rules.accepts(before.graded):
+        _fold_anew(unit, before.message, before.recipient)
+    if message is None or match is None or recipient is None or after.graded is None:
+        return
+    if after.graded.grade is Grade.CONTRADICTED:
+        _tell_suspicious(unit, report, message, recipient, after.graded)
+    elif unit.rules.accepts(after.graded):
+        _accept(unit, report, piece, message, match, after.graded, _remembered(unit, recipient))
+
+
+def _recipient_of(unit: Unit, message: StoredMessage, piece: Evidence) -> StoredRecipient | None:
+    """Original-Recipient, then Final-Recipient; without either the only recipient; else one never addressed."""
+    addresses = (*piece.original, *piece.final)
+    if not addresses:
+        return sent_queries.only_recipient(unit.db, message.id)
+    found = sent_queries.find_recipient(unit.db, message.id, addresses)
+    return found or sent_queries.unaddressed_recipient(unit.db, message.id, addresses[0])
+
+
+def _remembered(unit: Unit, recipient: StoredRecipient) -> StoredRecipient:
+    """The recipient as it stands now; one that was never addressed is kept once evidence about it is accepted."""
+    sent_queries.keep_recipient(unit.db, recipient)
+    return sent_queries.load_recipient(unit.db, recipient.message, recipient.address) or recipient
+
+
+def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
+    unit: Unit,
+    report: StoredReport,
+    piece: Evidence,
+    message: StoredMessage,
+    match: Match,
+    graded: Graded,
+    recipient: StoredRecipient,
+) -> None:
+    after = replace(recipient, state=add(recipient.state, piece))
+    identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
+    if event_type_of(piece.kind) is not None and not event_queries.is_known(unit.db, identifier):
+        after = replace(after, sequence=recipient.sequence + 1)
+        event = recipient_event(
+            identifier=identifier,
+            sequence=after.sequence,
+            message=_message_facts(message),
+            recipient=_recipient_facts(unit, recipient, after.state),
+            piece=piece,
+            graded=graded,
+            rung=match.rung.value,
+            now=unit.now,
+        )
+        silent = not (report.announce or unit.rules.announce_backfill)
+        event_queries.insert_event(
+            unit.db,
+            event,
+            unit.now,
+            message=message.id,
+            recipient=recipient.address,
+            sequence=after.sequence,
+            silent=silent,
+        )
+        if not silent:
+            _enqueue(unit, event)
+    if after != recipient:
+        sent_queries.save_state(unit.db, after)
+
+
+def _message_facts(message: StoredMessage) -> MessageFacts:
+    return MessageFacts(
+        message_id=message.message_id,
+        from_address=message.from_address,
+        account=message.account,
+        subject=message.subject,
+        sent_at=message.sent_at,
+        requested=message.requested,
+        reference=message.reference,
+    )
+
+
+def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientState) -> RecipientFacts:
+    hint = None
+    if not recipient.addressed:
+        hint = sent_queries.probable_recipient(unit.db, recipient.message, recipient.address)
+    return RecipientFacts(recipient.address, recipient.addressed, recipient.state, after, hint)
+
+
+def _fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
+    """The state of a recipient from all its evidence: for when a piece has left it or has changed."""
+    if message is None or address is None:
+        return
+    recipient = sent_queries.load_recipient(unit.db, message, address)
+    if recipient is None:
+        return
+    state = RecipientState()
+    for piece, graded in report_queries.evidence_of(unit.db, message, address):
+        if unit.rules.accepts(graded):
+            state = add(state, piece)
+    after = replace(recipient, state=state)
+    sent_queries.save_state(unit.db, after)
+    sent_queries.forget_if_empty(unit.db, after)
+
+
+def _tell_ambiguous(unit: Unit, report: StoredReport, choice: Ambiguous) -> None:
+    candidates = [sent_queries.load_message(unit.db, number) for number in choice.messages]
+    data = {
+        "account": report.account,
+        "kind": report.kind,
+        "candidates": [{"message_id": one.message_id, "from": one.from_address} for one in candidates[:20]],
+    }
+    _tell_of_report(unit, EventType.REPORT_AMBIGUOUS, report.id, report.account, data, announce=report.announce)
+
+
+def _tell_suspicious(
+    unit: Unit, report: StoredReport, message: StoredMessage, recipient: StoredRecipient, graded: Graded
+) -> None:
+    data = {
+        "account": report.account,
+        "kind": report.kind,
+        "message_id": message.message_id,
+        "recipient": recipient.address,
+        "reasons": list(graded.reasons),
+    }
+    _tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
+
+
+def _tell_of_report(  # noqa: PLR0913 - what such an event names
+    unit: Unit, kind: EventType, report_id: str, account: str, data: Mapping[str, object], *, announce: bool = True
+) -> None:
+    if not (announce or unit.rules.announce_backfill):
+        return
+    event = report_event(kind, report_id, data, unit.now)
+    if event_queries.is_known(unit.db, event.id):
+        return
+    hour = int(unit.now.timestamp() * 1000) // MS_PER_HOUR
+    if event_queries.count_in_hour(unit.db, kind, account, hour) > event_queries.MAX_REPORT_EVENTS_PER_HOUR:
+        event = flood_event(kind, account, hour, unit.now)
+    if event_queries.insert_event(unit.db, event, unit.now):
+        _enqueue(unit, event)
+
+
+def _enqueue(unit: Unit, event: Event) -> None:
+    unit.events.append(event)
+    unit.enqueue(unit.db, event, unit.now)

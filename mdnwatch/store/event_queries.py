@@ -1,0 +1,48 @@
+"""Events in the database; plain functions over a connection, called in the transaction of what they tell."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from mdnwatch.model.event import Event
+from mdnwatch.model.event_type import EventType
+from mdnwatch.model.stored import to_ms
+
+# Reports that could not be placed are told one by one up to this many an hour, account and type: a person
+# can look at so many, and backscatter comes by the thousand.
+MAX_REPORT_EVENTS_PER_HOUR = 20
+
+
+def is_known(db: sqlite3.Connection, identifier: str) -> bool:
+    """Whether the event has happened already."""
+    return db.execute("SELECT 1 FROM event WHERE id = ?", (identifier,)).fetchone() is not None
+
+
+def insert_event(  # noqa: PLR0913 - the columns of a row
+    db: sqlite3.Connection,
+    event: Event,
+    now: datetime,
+    *,
+    message: int | None = None,
+    recipient: str | None = None,
+    sequence: int | None = None,
+    silent: bool = False,
+) -> bool:
+    """Keep an event; False where it has happened already. A silent one is told to nobody, now or later."""
+    cursor = db.execute(
+        "INSERT INTO event (id, type, message, recipient, sequence, created_at, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO NOTHING",
+        (event.id, event.type.value, message, recipient, sequence, to_ms(now), None if silent else event.body),
+    )
+    return cursor.rowcount == 1
+
+
+def count_in_hour(db: sqlite3.Connection, kind: EventType, account: str, hour: int) -> int:
+    """Count one more event of a type in an hour (hours since 1970, UTC); how many there are now."""
+    (count,) = db.execute(
+        "INSERT INTO event_rate (type, account, hour, count) VALUES (?, ?, ?, 1)"
+        " ON CONFLICT (type, account, hour) DO UPDATE SET count = event_rate.count + 1 RETURNING count",
+        (kind.value, account, hour),
+    ).fetchone()
+    return int(count)

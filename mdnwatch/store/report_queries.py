@@ -1,0 +1,169 @@
+"""Reports, their evidence and where they were seen; plain functions over a connection, called in one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mdnwatch.model.authenticity import Grade, Graded
+from mdnwatch.model.evidence import Evidence
+from mdnwatch.model.received import Place
+from mdnwatch.model.stored import (
+    StoredReport,
+    dump,
+    evidence_content,
+    evidence_from,
+    report_content,
+    report_from,
+    to_ms,
+)
+
+_REPORT_COLUMNS = "id, kind, account, observed_at, announce, content"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a piece of evidence was placed: about whom, and how far it is trusted. All None: nowhere (yet)."""
+
+    message: int | None = None
+    recipient: str | None = None
+    graded: Graded | None = None
+
+
+def insert_report(db: sqlite3.Connection, report: StoredReport, evidence: Sequence[Evidence], now: datetime) -> bool:
+    """Keep a report with its evidence; False where it is known already."""
+    cursor = db.execute(
+        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, content)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?) ON CONFLICT (id) DO NOTHING",
+        (
+            report.id,
+            report.kind,
+            report.account,
+            int(report.announce),
+            to_ms(now),
+            to_ms(report.observed_at),
+            report_content(report),
+        ),
+    )
+    if cursor.rowcount == 0:
+        return False
+    keys = dict.fromkeys(key.key for key in report.keys)
+    db.executemany("INSERT INTO report_key (key, report) VALUES (?, ?)", [(key, report.id) for key in keys])
+    db.executemany(
+        "INSERT INTO evidence (report, block, content) VALUES (?, ?, ?)",
+        [(report.id, piece.block, evidence_content(piece)) for piece in evidence],
+    )
+    return True
+
+
+def insert_malformed(db: sqlite3.Connection, report_id: str, place: Place, reason: str, now: datetime) -> bool:
+    """Keep that a report could not be used, and why; False where it is known already."""
+    cursor = db.execute(
+        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, content)"
+        " VALUES (?, 'malformed', ?, 0, ?, ?, 'malformed', ?) ON CONFLICT (id) DO NOTHING",
+        (report_id, place.account, to_ms(now), to_ms(now), dump({"reason": reason})),
+    )
+    return cursor.rowcount == 1
+
+
+def add_sighting(db: sqlite3.Connection, report_id: str, place: Place) -> None:
+    """Keep where a report was seen."""
+    db.execute(
+        "INSERT INTO sighting (report, account, folder, uidvalidity, uid, name) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (report_id, place.account, place.folder, place.uidvalidity, place.uid, place.name),
+    )
+
+
+def lower_observed_at(db: sqlite3.Connection, report_id: str, observed_at: datetime) -> bool:
+    """Keep the earliest observation; True where this one is earlier than those known."""
+    ms = to_ms(observed_at)
+    cursor = db.execute("UPDATE report SET observed_at = ? WHERE id = ? AND observed_at > ?", (ms, report_id, ms))
+    return cursor.rowcount == 1
+
+
+def load_report(db: sqlite3.Connection, report_id: str) -> StoredReport:
+    """The report of an id that is known to exist, and is none of the malformed."""
+    sql = f"SELECT {_REPORT_COLUMNS} FROM report WHERE id = ?"  # noqa: S608 - constants
+    return report_from(db.execute(sql, (report_id,)).fetchone())
+
+
+def reports_with_keys(db: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
+    """The ids of the reports that name one of the keys, in the order in which they were first seen."""
+    found: dict[str, tuple[int, str]] = {}
+    for key in keys:
+        rows = db.execute(
+            "SELECT report.first_seen, report.id FROM report_key JOIN report ON report.id = report_key.report"
+            " WHERE report_key.key = ?",
+            (key,),
+        )
+        found.update({report: (first_seen, report) for first_seen, report in rows})
+    return sorted(found, key=found.__getitem__)
+
+
+def set_outcome(db: sqlite3.Connection, report_id: str, outcome: str, message: int | None, rung: str | None) -> bool:
+    """Keep what became of a report (matched, waiting, ambiguous); True where that is new."""
+    cursor = db.execute(
+        "UPDATE report SET outcome = ?, message = ?, rung = ?"
+        " WHERE id = ? AND (outcome <> ? OR message IS NOT ? OR rung IS NOT ?)",
+        (outcome, message, rung, report_id, outcome, message, rung),
+    )
+    return cursor.rowcount == 1
+
+
+def load_evidence(db: sqlite3.Connection, report_id: str) -> Iterator[tuple[Evidence, Placement]]:
+    """The evidence of a report with its placements, in order of its blocks."""
+    rows = db.execute(
+        "SELECT evidence.report, block, observed_at, evidence.content, evidence.message, recipient, grade, reasons"
+        " FROM evidence JOIN report ON report.id = evidence.report WHERE evidence.report = ? ORDER BY block",
+        (report_id,),
+    ).fetchall()
+    for row in rows:
+        yield evidence_from(*row[:4]), Placement(row[4], row[5], _graded(row[6], row[7]))
+
+
+def evidence_of(db: sqlite3.Connection, message: int, recipient: str) -> Iterator[tuple[Evidence, Graded]]:
+    """All evidence placed with a recipient, contradicted or not; one at a time, since it may be much."""
+    rows = db.execute(
+        "SELECT evidence.report, block, observed_at, evidence.content, grade, reasons"
+        " FROM evidence JOIN report ON report.id = evidence.report"
+        " WHERE evidence.message = ? AND recipient = ?",
+        (message, recipient),
+    )
+    for row in rows:
+        graded = _graded(row[4], row[5])
+        if graded is not None:
+            yield evidence_from(*row[:4]), graded
+
+
+def _graded(grade: str | None, reasons: str) -> Graded | None:
+    return None if grade is None else Graded(Grade(grade), tuple(json.loads(reasons)))
+
+
+def place_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:
+    """Keep where a piece of evidence belongs."""
+    graded = placement.graded
+    db.execute(
+        "UPDATE evidence SET message = ?, recipient = ?, grade = ?, reasons = ? WHERE report = ? AND block = ?",
+        (
+            placement.message,
+            placement.recipient,
+            graded.grade.value if graded else None,
+            dump(list(graded.reasons) if graded else []),
+            piece.report_id,
+            piece.block,
+        ),
+    )
+
+
+def drop_oldest_waiting(db: sqlite3.Connection, account: str, keep: int, older_than: datetime) -> int:
+    """Drop what has waited too long for its message, and the oldest of what is too much; how many were dropped."""
+    cursor = db.execute(
+        "DELETE FROM report WHERE outcome = 'waiting' AND account = ? AND (first_seen < ? OR id IN ("
+        "SELECT id FROM report WHERE outcome = 'waiting' AND account = ? ORDER BY first_seen DESC LIMIT -1 OFFSET ?))",
+        (account, to_ms(older_than), account, keep),
+    )
+    return cursor.rowcount

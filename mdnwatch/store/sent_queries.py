@@ -1,0 +1,257 @@
+"""Sent messages and their recipients in the database; plain functions over a connection, called in one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mdnwatch.model.address import canonical, find, split, without_sub_address
+from mdnwatch.model.correlation import message_id_key
+from mdnwatch.model.sent import Requested, SentMessage
+from mdnwatch.model.state import RecipientState
+from mdnwatch.model.stored import dump, from_ms, state_content, state_from, to_ms
+
+# A hint by domain is worth a look at this many recipients, and not at the ten thousand of a newsletter.
+MAX_RECIPIENTS_FOR_HINT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A row of sent_message. `id` is the row's; Message-ID with angle brackets; `sent_at` aware UTC."""
+
+    id: int
+    message_id: str
+    from_address: str
+    account: str
+    subject: str
+    sent_at: datetime | None
+    requested: Requested
+    envelope_id: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecipient:
+    """A row of recipient. `sequence` counts its events so far."""
+
+    message: int
+    address: str
+    addressed: bool
+    sequence: int
+    state: RecipientState
+
+
+_MESSAGE_COLUMNS = "id, message_id, from_address, account, subject, sent_at, requested, envelope_id, reference"
+_RECIPIENT_COLUMNS = "message, address, addressed, sequence, state"
+
+
+def save_sent(db: sqlite3.Connection, sent: SentMessage) -> tuple[int, bool]:
+    """Keep a copy: its message's row number, and whether this told anything that was not known.
+
+    Copies with the same Message-ID and From are one message, their recipients united.
+    """
+    message_id, sender = message_id_key(sent.message_id)[2:], canonical(sent.from_address)
+    sql = f"SELECT {_MESSAGE_COLUMNS} FROM sent_message WHERE message_id = ? AND from_address = ?"  # noqa: S608 - constants
+    row = db.execute(sql, (message_id, sender)).fetchone()
+    known = _message(row) if row else None
+    message = known.id if known else _insert_message(db, sent, message_id, sender)
+    changed = known is None or _unite(db, known, sent)
+    for address in sent.recipients:
+        changed |= _add_addressed(db, message, address)
+    return message, changed
+
+
+def _insert_message(db: sqlite3.Connection, sent: SentMessage, message_id: str, sender: str) -> int:
+    cursor = db.execute(
+        "INSERT INTO sent_message (message_id, from_address, account, subject, sent_at, requested, envelope_id,"
+        " reference) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message_id,
+            sender,
+            sent.account,
+            sent.subject,
+            to_ms(sent.date),
+            _requested_content(sent.requested),
+            sent.envelope_id,
+            sent.reference,
+        ),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _unite(db: sqlite3.Connection, known: StoredMessage, sent: SentMessage) -> bool:
+    dates = [date for date in (known.sent_at, sent.date) if date is not None]
+    united = (
+        to_ms(min(dates, default=None)),
+        _requested_content(
+            Requested(
+                mdn=known.requested.mdn or sent.requested.mdn,
+                dsn=tuple(sorted({*known.requested.dsn, *sent.requested.dsn})),
+            )
+        ),
+        known.envelope_id or sent.envelope_id,
+        known.reference or sent.reference,
+    )
+    before = (to_ms(known.sent_at), _requested_content(known.requested), known.envelope_id, known.reference)
+    if united == before:
+        return False
+    db.execute(
+        "UPDATE sent_message SET sent_at = ?, requested = ?, envelope_id = ?, reference = ? WHERE id = ?",
+        (*united, known.id),
+    )
+    return True
+
+
+def _requested_content(requested: Requested) -> str:
+    return dump({"mdn": requested.mdn, "dsn": list(requested.dsn)})
+
+
+def _add_addressed(db: sqlite3.Connection, message: int, address: str) -> bool:
+    wanted = canonical(address)
+    for known in _same_mailbox(db, message, address):
+        if canonical(known.address) == wanted:
+            if known.addressed:
+                return False
+            db.execute(
+                "UPDATE recipient SET addressed = 1 WHERE message = ? AND mailbox = ? AND address = ?",
+                (message, without_sub_address(address), known.address),
+            )
+            return True
+    _insert_recipient(db, message, address, addressed=True)
+    return True
+
+
+def _insert_recipient(db: sqlite3.Connection, message: int, address: str, *, addressed: bool) -> None:
+    db.execute(
+        "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?)",
+        (message, without_sub_address(address), address, int(addressed)),
+    )
+
+
+def find_by_keys(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, frozenset[int]]:
+    """The row numbers of the sent messages that bear each key of model.correlation; unknown keys are left out."""
+    found: dict[str, frozenset[int]] = {}
+    for key in dict.fromkeys(keys):
+        column = "message_id" if key.startswith("m:") else "envelope_id"
+        rows = db.execute(f"SELECT id FROM sent_message WHERE {column} = ?", (key[2:],)).fetchall()  # noqa: S608 - one of two constants
+        if rows:
+            found[key] = frozenset(number for (number,) in rows)
+    return found
+
+
+def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:
+    """The message of a row number that is known to exist."""
+    sql = f"SELECT {_MESSAGE_COLUMNS} FROM sent_message WHERE id = ?"  # noqa: S608 - constants
+    return _message(db.execute(sql, (message,)).fetchone())
+
+
+def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, str | None]) -> StoredMessage:
+    requested = json.loads(row[6])
+    return StoredMessage(
+        id=row[0],
+        message_id=row[1],
+        from_address=row[2],
+        account=row[3],
+        subject=row[4],
+        sent_at=from_ms(row[5]),
+        requested=Requested(mdn=requested["mdn"], dsn=tuple(requested["dsn"])),
+        envelope_id=row[7],
+        reference=row[8],
+    )
+
+
+def _recipient(row: tuple[int, str, int, int, str | None]) -> StoredRecipient:
+    return StoredRecipient(row[0], row[1], bool(row[2]), row[3], state_from(row[4]))
+
+
+def _same_mailbox(db: sqlite3.Connection, message: int, address: str) -> list[StoredRecipient]:
+    """The recipients whose address is equal but for case and sub-address: few, however many the message has."""
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND mailbox = ?"  # noqa: S608 - constants
+    return [_recipient(row) for row in db.execute(sql, (message, without_sub_address(address)))]
+
+
+def find_recipient(db: sqlite3.Connection, message: int, addresses: Iterable[str]) -> StoredRecipient | None:
+    """The addressed recipient that one of the addresses means (in their order); None where there is none."""
+    for address in addresses:
+        candidates = {one.address: one for one in _same_mailbox(db, message, address) if one.addressed}
+        found = find(address, candidates)
+        if found is not None:
+            return candidates[found]
+    return None
+
+
+def only_recipient(db: sqlite3.Connection, message: int) -> StoredRecipient | None:
+    """The addressed recipient of a message that has exactly one."""
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND addressed = 1 LIMIT 2"  # noqa: S608 - constants
+    rows = db.execute(sql, (message,)).fetchall()
+    return _recipient(rows[0]) if len(rows) == 1 else None
+
+
+def unaddressed_recipient(db: sqlite3.Connection, message: int, address: str) -> StoredRecipient:
+    """The recipient that reports without having been addressed, kept or not."""
+    wanted = canonical(address)
+    for known in _same_mailbox(db, message, address):
+        if canonical(known.address) == wanted:
+            return known
+    return StoredRecipient(message, address, addressed=False, sequence=0, state=RecipientState())
+
+
+def keep_recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
+    """Keep a recipient that was never addressed, if it is not kept already."""
+    db.execute(
+        "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (recipient.message, without_sub_address(recipient.address), recipient.address, int(recipient.addressed)),
+    )
+
+
+def load_recipient(db: sqlite3.Connection, message: int, address: str) -> StoredRecipient | None:
+    """The recipient of a row; the address exactly as kept."""
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND mailbox = ? AND address = ?"  # noqa: S608 - constants
+    row = db.execute(sql, (message, without_sub_address(address), address)).fetchone()
+    return _recipient(row) if row else None
+
+
+def recipients_of(db: sqlite3.Connection, message: int) -> list[StoredRecipient]:
+    """All recipients of a message, in order of their addresses."""
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? ORDER BY address"  # noqa: S608 - constants
+    return [_recipient(row) for row in db.execute(sql, (message,))]
+
+
+def probable_recipient(db: sqlite3.Connection, message: int, address: str) -> str | None:
+    """Who may stand behind an address that was not written to: the sole recipient, or the only one of its domain."""
+    sql = "SELECT address FROM recipient WHERE message = ? AND addressed = 1 LIMIT ?"
+    rows = [row[0] for row in db.execute(sql, (message, MAX_RECIPIENTS_FOR_HINT + 1))]
+    if len(rows) == 1:
+        return str(rows[0])
+    if len(rows) > MAX_RECIPIENTS_FOR_HINT:
+        return None
+    domain = split(canonical(address))[1]
+    same = [one for one in rows if split(canonical(one))[1] == domain]
+    return str(same[0]) if len(same) == 1 else None
+
+
+def save_state(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
+    """Keep the recipient's state and the number of its events."""
+    content = state_content(recipient.state)
+    db.execute(
+        "UPDATE recipient SET state = ?, sequence = ? WHERE message = ? AND mailbox = ? AND address = ?",
+        (
+            None if content == "{}" else content,
+            recipient.sequence,
+            recipient.message,
+            without_sub_address(recipient.address),
+            recipient.address,
+        ),
+    )
+
+
+def forget_if_empty(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
+    """Drop a recipient that was never addressed, about whom nothing is claimed any more and nothing was told."""
+    if not recipient.addressed and not recipient.state.times and recipient.sequence == 0:
+        db.execute(
+            "DELETE FROM recipient WHERE message = ? AND mailbox = ? AND address = ?",
+            (recipient.message, without_sub_address(recipient.address), recipient.address),
+        )
