@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from facts import block, dsn, head, mdn
+
+from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent, lookup_keys
+from mdnwatch.model.report import Report
+
+
+def rung_of(report: Report, *known: str, replaces: bool = False, envelope_id: str | None = None) -> object:
+    """What is chosen when the sent messages 1, 2, … bear these Message-IDs."""
+    found: dict[str, frozenset[int]] = {}
+    for number, message_id in enumerate(known, 1):
+        for key in keys_of_sent(message_id, envelope_id):
+            found[key] = found.get(key, frozenset()) | {number}
+    return choose(lookup_keys(report), found, replaces_message_id=replaces)
+
+
+A, B = "<a@mail.example>", "<b@mail.example>"
+
+
+@pytest.mark.parametrize(
+    ("report", "rung"),
+    [
+        (mdn(head(), original_message_id=A), Rung.ORIGINAL_MESSAGE_ID),
+        (mdn(head(), original_message_id="a@mail.example"), Rung.ORIGINAL_MESSAGE_ID),  # without brackets
+        (mdn(head(), original_message_id="<a@\r\n mail.example>"), Rung.ORIGINAL_MESSAGE_ID),  # folded
+        (mdn(head(), original_message_id=None, returned=A), Rung.RETURNED_MESSAGE_ID),
+        (dsn(head(), [block("x@y.example")], returned=A), Rung.RETURNED_MESSAGE_ID),
+        (mdn(head(in_reply_to=[A]), original_message_id=None), Rung.IN_REPLY_TO),
+        (mdn(head(references=[B, A]), original_message_id=None), Rung.REFERENCES),
+        (dsn(head(), [block("x@y.example")], returned=None, inline=[A]), Rung.INLINE_MESSAGE_ID),
+        # Haraka puts the Message-ID into Original-Envelope-Id.
+        (dsn(head(), [block("x@y.example")], returned=None, envelope_id=A), Rung.ENVELOPE_ID),
+    ],
+)
+def test_each_rung_finds_the_message(report: Report, rung: Rung) -> None:
+    assert rung_of(report, A) == Match(1, rung)
+
+
+@pytest.mark.parametrize("written", ["QQ+1=2", "QQ+2B1+3D2"])
+def test_an_envelope_id_matches_as_is_and_decoded(written: str) -> None:
+    # conformance 56
+    report = dsn(head(), [block("x@y.example")], returned=None, envelope_id=written)
+    assert rung_of(report, A, envelope_id="QQ+1=2") == Match(1, Rung.ENVELOPE_ID)
+
+
+def test_a_report_is_never_matched_by_its_own_message_id() -> None:
+    # conformance 65
+    assert rung_of(mdn(head(A), original_message_id=None), A) is None
+
+
+def test_a_present_but_unknown_original_message_id_stops_the_ladder() -> None:
+    assert rung_of(mdn(head(in_reply_to=[A]), original_message_id=B), A) is None
+
+
+def test_where_a_provider_replaces_the_message_id_lower_rungs_are_tried() -> None:
+    report = mdn(head(in_reply_to=[A]), original_message_id=B)
+    assert rung_of(report, A, replaces=True) == Match(1, Rung.IN_REPLY_TO)
+
+
+def test_strong_rungs_that_name_different_messages_are_ambiguous() -> None:
+    assert rung_of(mdn(head(), original_message_id=A, returned=B), A, B) == Ambiguous((1, 2))
+
+
+def test_a_message_id_used_twice_is_ambiguous() -> None:
+    assert rung_of(mdn(head(), original_message_id=A), A, A) == Ambiguous((1, 2))
+
+
+def test_of_the_references_the_nearest_of_ours_counts() -> None:
+    report = mdn(head(references=[A, B, "<other@y.example>"]), original_message_id=None)
+    assert rung_of(report, A, B) == Match(2, Rung.REFERENCES)
+
+
+def test_nothing_known_finds_nothing() -> None:
+    assert rung_of(mdn(head(references=[A]), original_message_id=None)) is None
