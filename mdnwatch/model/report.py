@@ -161,6 +161,7 @@ class Malformed:
     reason: str
     report_part: bytes
     defects: tuple[str, ...] = field(default=())
+    returned: Returned | None = None  # which message it is about, where that much can be read
 
 
 _BLANKS_AT_LINE_END = re.compile(rb"[ \t]+(?=\n|\Z)")

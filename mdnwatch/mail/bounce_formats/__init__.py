@@ -1,0 +1,1 @@
+"""One file per bounce format that follows no standard, found by its name."""

@@ -1,0 +1,85 @@
+"""What a report says of itself in its header, and what the returned part says of the original."""
+
+from __future__ import annotations
+
+import re
+
+from mdnwatch.mail.addresses import addresses, first_address
+from mdnwatch.mail.comments import first_comment
+from mdnwatch.mail.dates import parse_date
+from mdnwatch.mail.header import Header
+from mdnwatch.mail.message_ids import message_id, message_ids
+from mdnwatch.mail.mime import Part, read_header
+from mdnwatch.mail.transfer import with_lf
+from mdnwatch.mail.words import decode_words
+from mdnwatch.model.report import Head, Returned
+
+# RFC 6522 §3 and RFC 6533 §4.4. Leniencies: VOPmail and MailSite say message/rfc822-headers, Bigfoot message/partial.
+RETURNED_TYPES = frozenset(
+    {
+        "message/rfc822",
+        "text/rfc822-headers",
+        "message/global",
+        "message/global-headers",
+        "message/rfc822-headers",
+        "message/partial",
+    }
+)
+
+# Of a returned message only the header is read.
+MAX_RETURNED_HEADER = 256 * 1024  # bytes
+
+_IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
+# RFC 3834 §5: keyword, then parameters or comments.
+_KEYWORD = re.compile(r"[^\s;(]+")
+
+
+def read_head(header: Header) -> Head:
+    """The head of a report."""
+    sender = header.get("from") or ""
+    date = header.get("date") or ""
+    automatic = header.get("auto-submitted")
+    keyword = _KEYWORD.match(automatic) if automatic else None
+    return Head(
+        message_id=message_id(header.get("message-id")),
+        date=parse_date(date),
+        date_as_sent=date,
+        from_address=first_address(sender),
+        from_as_sent=sender,
+        to_addresses=addresses(header.get("to")),
+        subject=decode_words(header.get("subject") or ""),
+        return_path=return_path(header),
+        in_reply_to=message_ids(header.get("in-reply-to")),
+        references=message_ids(header.get("references")),
+        auto_submitted=keyword[0].lower() if keyword else None,
+        auto_submitted_comment=first_comment(automatic) if automatic else None,
+        authentication_results=header.all("authentication-results"),
+    )
+
+
+def return_path(header: Header) -> str | None:
+    """The reverse-path (RFC 5321 §4.4), "" for the null one; None without such a field."""
+    text = header.get("return-path")
+    return None if text is None else text.strip("<> \t")
+
+
+def read_returned(part: Part) -> Returned:
+    """What the returned original, or its header, says (RFC 6522 §3)."""
+    header = _returned_header(part)
+    subject = header.get("subject")
+    date = header.get("date")
+    return Returned(
+        media_type=part.media_type,
+        message_id=message_id(header.get("message-id")),
+        from_address=first_address(header.get("from")),
+        to_addresses=addresses(header.get("to")),
+        subject=None if subject is None else decode_words(subject),
+        date=parse_date(date) if date else None,
+    )
+
+
+def _returned_header(part: Part) -> Header:
+    if part.encoding in _IDENTITY:
+        return read_header(part.data, part.body, min(part.end, part.body + MAX_RETURNED_HEADER))
+    raw = with_lf(part.content(MAX_RETURNED_HEADER))
+    return read_header(raw, 0, len(raw))

@@ -1,0 +1,103 @@
+"""From the bytes of a message to a report, or to the finding that it is none."""
+
+from __future__ import annotations
+
+from mdnwatch.mail import mime
+from mdnwatch.mail.dsn import is_action, read_dsn
+from mdnwatch.mail.fields import MAX_REPORT_PART, Block, is_cut, joined, read_blocks
+from mdnwatch.mail.head import RETURNED_TYPES, read_head, read_returned
+from mdnwatch.mail.mdn import read_mdn
+from mdnwatch.mail.mime import Message, Part
+from mdnwatch.mail.parts import Parts, first_text
+from mdnwatch.mail.recognise import MDN, Found, find_report, is_as2
+from mdnwatch.mail.stray import find_stray_blocks
+from mdnwatch.model.report import Dsn, Malformed, Mdn, Returned
+
+
+def read(data: bytes) -> Mdn | Dsn | Malformed | None:
+    """The report that a message is; None for ordinary mail. Never raises, whatever the bytes.
+
+    RFC 4130: receipts of an AS2 exchange are left alone.
+    """
+    message = mime.read(data)
+    return None if is_as2(message.header) else read_message(message)
+
+
+def read_message(message: Message) -> Mdn | Dsn | Malformed | None:
+    """The report that a message is, receipts of AS2 included; None for ordinary mail."""
+    found = find_report(message)
+    if found is None:
+        return None
+    defects = message.defects
+    report_part, blocks = _report_part(found, defects)
+    parts = Parts(read_head(message.header), report_part, _returned(found), found.container)
+    report = _report(found.declared, parts, blocks, defects)
+    if report is None and found.part is not None:
+        report = _report(found.declared, parts, _blocks_elsewhere(found.part, blocks), defects)
+    return report or _malformed(found, parts, defects)
+
+
+def _report(declared: str, parts: Parts, blocks: list[Block], defects: list[str]) -> Mdn | Dsn | None:
+    if not blocks:
+        return None
+    return read_mdn(parts, joined(blocks), defects) if _is_mdn(declared, blocks) else read_dsn(parts, blocks, defects)
+
+
+def _is_mdn(declared: str, blocks: list[Block]) -> bool:
+    """Whether the fields are those of an MDN.
+
+    Leniency: GNU mailutils puts a Disposition into message/delivery-status, with an Action that RFC 3464 does not
+    have.
+    """
+    if any("disposition" in block for block in blocks):
+        return declared == MDN or not any(is_action(block.get("action")) for block in blocks)
+    return declared == MDN and not any("action" in block for block in blocks)
+
+
+def _report_part(found: Found, defects: list[str]) -> tuple[bytes, list[Block]]:
+    """The decoded report part, or the first text part, and the blocks of fields of the report."""
+    part = found.part
+    if part is None:
+        defects.append("no-report-part")
+        text = first_text(found.container)
+        return text.content(MAX_REPORT_PART) if text else b"", find_stray_blocks(found.container)
+    content = part.content(MAX_REPORT_PART)
+    if part.end - part.body > MAX_REPORT_PART or is_cut(content):
+        defects.append("report-part-cut")
+    return content, read_blocks(content)
+
+
+def _blocks_elsewhere(part: Part, blocks: list[Block]) -> list[Block]:
+    """The fields of a report part whose body holds none that suffice.
+
+    Leniencies: fields in the part's own header, where the blank line after it is missing (DirectProject's agent,
+    MIMEsweeper); a part that is not encoded as it says.
+    """
+    own = [field for field in part.header().fields if not field[0].lower().startswith("content-")]
+    if not blocks and part.encoding:
+        blocks = read_blocks(part.data[part.body : min(part.end, part.body + MAX_REPORT_PART)])
+    return [Block(own), *blocks] if own else blocks
+
+
+def _malformed(found: Found, parts: Parts, defects: list[str]) -> Malformed:
+    if found.declared == MDN:
+        reason = "it has no Disposition field, which would say what became of the message"
+    else:
+        reason = "it has no block of fields about a recipient"
+    return Malformed(
+        head=parts.head,
+        declared=found.declared,
+        reason=f"The message declares itself a {found.declared}, but {reason}.",
+        report_part=parts.report_part,
+        defects=tuple(dict.fromkeys(defects)),
+        returned=parts.returned,
+    )
+
+
+def _returned(found: Found) -> Returned | None:
+    """The returned original (RFC 6522 §3): the part after the report part, or else the one that is there."""
+    candidates = [part for part in found.container.parts if part.media_type in RETURNED_TYPES]
+    if not candidates:
+        return None
+    after = found.part.end if found.part is not None else 0
+    return read_returned(next((part for part in candidates if part.start >= after), candidates[0]))
