@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
+import signal
 import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from mdnwatch.errors import ConfigError
 
@@ -25,7 +28,8 @@ SECRET_COMMAND_SECONDS = 30
 class Settings(BaseModel):
     """A table of the configuration: unknown keys are refused, values do not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # hide_input_in_errors: what stands in the file may be a secret in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _duration(value: object) -> object:
@@ -34,7 +38,10 @@ def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value.strip())
     if match is None:
         return _refuse(value, _DURATION_HELP)
-    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    except OverflowError:
+        return _refuse(value, "is longer than time can be counted")
 
 
 def _size(value: object) -> object:
@@ -49,8 +56,17 @@ _SIZE_HELP = 'is not a size: write a number and a unit, like "512KiB" or "1MiB"'
 
 
 def _refuse(value: object, help_text: str) -> object:
-    message = f"{value!r} {help_text}"
-    raise ValueError(message)
+    raise ValueError(f"{json.dumps(value, ensure_ascii=False, default=str)} {help_text}")
+
+
+# An address, not a name with one, and not a list: no grammar of RFC 5321 is needed to see that.
+_ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+|\"[^\"\n]+\"@[^\s@<>,;]+")
+
+
+def _address(value: str) -> str:
+    if _ADDRESS.fullmatch(value) is None:
+        _refuse(value, 'is not an address: write it plainly, like "sales@example.org"')
+    return value
 
 
 def _all_or_duration(value: object) -> object:
@@ -59,8 +75,15 @@ def _all_or_duration(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Size = Annotated[int, BeforeValidator(_size)]
+MailAddress = Annotated[str, AfterValidator(_address)]
 # How far back mail is read that was there before the first run.
 Backfill = Annotated[Literal["all"] | timedelta, BeforeValidator(_all_or_duration)]
+
+
+_HOW_TO_WRITE = (
+    'give the secret once: { credential = "NAME" }, { file = "PATH" }, { env = "NAME" }, '
+    '{ command = ["PROGRAM", "ARGUMENT"] } or a string'
+)
 
 
 class Secret(Settings):
@@ -79,17 +102,16 @@ class Secret(Settings):
     @model_validator(mode="before")
     @classmethod
     def _accept_a_string(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever stands in the file
-        return {"value": data} if isinstance(data, str) else data
+        if isinstance(data, Secret | dict):
+            return data
+        if not isinstance(data, str):
+            raise ValueError(_HOW_TO_WRITE)  # noqa: TRY004 - pydantic collects only a ValueError
+        return {"value": data}
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Secret:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            message = (
-                'give the secret once: { credential = "NAME" }, { file = "PATH" }, { env = "NAME" }, '
-                '{ command = ["PROGRAM", "ARGUMENT"] } or a string'
-            )
-            raise ValueError(message)
+        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
+            raise ValueError(_HOW_TO_WRITE)
         return self
 
     def __repr__(self) -> str:
@@ -98,10 +120,26 @@ class Secret(Settings):
     __str__ = __repr__
 
     def read(self) -> str:
-        """The secret itself, without a trailing line end.
+        """The secret itself: the first line of what is found there.
 
         Blocks: for `command` up to 30 seconds. Raises ConfigError, which never contains the secret.
         """
+        secret = self._found().split("\n", 1)[0].rstrip("\r")
+        if not secret:
+            raise ConfigError([f"{self._where()} is empty"])
+        return secret
+
+    def _where(self) -> str:
+        """What to call it in a problem."""
+        if self.value is not None:
+            return "the secret"
+        if self.env is not None:
+            return f"environment variable {self.env}"
+        if self.command is not None:
+            return f"secret command {self.command[0]!r}"
+        return f"credential {self.credential!r}" if self.file is None else f"secret file {self.file}"
+
+    def _found(self) -> str:
         if self.value is not None:
             return self.value
         if self.env is not None:
@@ -115,38 +153,46 @@ class Secret(Settings):
             return self.file
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
         if not directory:
-            raise ConfigError(
-                [
-                    f"credential {self.credential!r}: $CREDENTIALS_DIRECTORY is not set; run under systemd with "
-                     "LoadCredential=, or use { file = … }",
-                ]
-            )
+            way_out = "run under systemd with LoadCredential=, or use { file = … }"
+            raise ConfigError([f"{self._where()}: $CREDENTIALS_DIRECTORY is not set; {way_out}"])
         return Path(directory, str(self.credential))
 
-    @staticmethod
-    def _from_file(path: Path) -> str:
+    def _from_file(self, path: Path) -> str:
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return path.read_text("utf-8")
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-            raise ConfigError([f"secret file {path}: {reason}"]) from None
-        return text.split("\n", 1)[0].rstrip("\r")
+            raise ConfigError([f"{self._where()}: {reason}"]) from None
 
-    @staticmethod
-    def _from_environment(name: str) -> str:
+    def _from_environment(self, name: str) -> str:
         if name not in os.environ:
-            raise ConfigError([f"environment variable {name} is not set"])
+            raise ConfigError([f"{self._where()} is not set"])
         return os.environ[name]
 
-    @staticmethod
-    def _from_command(command: tuple[str, ...]) -> str:
+    def _from_command(self, command: tuple[str, ...]) -> str:
+        # What a command or its error prints may hold the secret: only how it ended is told.
         try:
-            done = subprocess.run(  # noqa: S603 - the configuration's owner named this program
-                command, capture_output=True, check=True, timeout=SECRET_COMMAND_SECONDS, stdin=subprocess.DEVNULL
-            )
+            status, output = _run(command)
         except FileNotFoundError:
-            raise ConfigError([f"secret command {command[0]!r}: no such program"]) from None
-        except (OSError, subprocess.SubprocessError) as error:
-            # The error's own text may hold output, and so the secret: only its kind is told.
-            raise ConfigError([f"secret command {command[0]!r} failed ({type(error).__name__})"]) from None
-        return done.stdout.decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
+            raise ConfigError([f"{self._where()}: no such program"]) from None
+        except subprocess.TimeoutExpired:
+            raise ConfigError([f"{self._where()} gave no answer within {SECRET_COMMAND_SECONDS} s"]) from None
+        except OSError as error:
+            raise ConfigError([f"{self._where()}: {error.strerror}"]) from None
+        if status != 0:
+            raise ConfigError([f"{self._where()} failed (exit status {status})"])
+        return output.decode("utf-8", "replace")
+
+
+def _run(command: tuple[str, ...]) -> tuple[int, bytes]:
+    """Exit status and output of a command that is killed with its children when the time is up."""
+    with subprocess.Popen(  # noqa: S603 - the configuration's owner named this program
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=SECRET_COMMAND_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return process.returncode, output

@@ -1,0 +1,62 @@
+"""The trial of an IMAP account for `check-config --connect`: log in, list, open, and say what the server can do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from mdnwatch.errors import ConfigError, SourceError
+from mdnwatch.model.received import Role
+from mdnwatch.sources.base import Checked
+from mdnwatch.sources.imap_client import POLL_SECONDS, Client, CommandRefused, tls_context
+from mdnwatch.sources.imap_folders import resolve
+from mdnwatch.sources.imap_settings import ImapSettings
+
+
+async def check(settings: ImapSettings) -> Checked:
+    """Try the account out; nothing on the server is changed."""
+    try:
+        password = await asyncio.to_thread(settings.password.read)
+        tls = await asyncio.to_thread(tls_context, settings)
+        client = await Client.open(settings, password, tls, now=lambda: datetime.now(UTC), beat=lambda: None)
+    except (ConfigError, SourceError) as error:
+        return Checked(ok=False, lines=(str(error),))
+    try:
+        return await _examined(settings, client)
+    except SourceError as error:
+        return Checked(ok=False, lines=(str(error),))
+    finally:
+        client.abort()
+
+
+async def _examined(settings: ImapSettings, client: Client) -> Checked:
+    lines = [f"logged in at {settings.host}:{settings.port} as {settings.username} ({_protection(settings)})"]
+    lines += _abilities(client)
+    found = resolve(settings.folders, settings.sent, await client.folders())
+    readable = set()
+    for folder in found.folders:
+        purpose = "sent mail" if folder.role is Role.SENT else "reports"
+        try:
+            examined = await client.examine(folder.wire)
+        except CommandRefused as error:
+            lines.append(f"{folder.name}: {error}")
+            continue
+        readable.add(folder.role)
+        lines.append(f"{folder.name}: {examined.exists} messages, read for {purpose}, found {folder.how}")
+    lines += [missing.note for missing in found.missing]
+    # A special use that the server does not have (other than that of sent mail) is no mistake of the configuration.
+    mistaken = any(not missing.wanted.startswith("\\") for missing in found.missing)
+    return Checked(ok=readable == set(Role) and not mistaken, lines=tuple(lines))
+
+
+def _protection(settings: ImapSettings) -> str:
+    return {"implicit": "TLS", "starttls": "STARTTLS", "none": "without TLS"}[settings.tls]
+
+
+def _abilities(client: Client) -> list[str]:
+    told = {
+        "IDLE": ("new mail is announced by the server (IDLE)", f"no IDLE: asked every {POLL_SECONDS:g} s"),
+        "SPECIAL-USE": ("folders tell their use (SPECIAL-USE)", "no SPECIAL-USE: folders are found by name"),
+        "CONDSTORE": ("changes are numbered (CONDSTORE)", "no CONDSTORE, which is not needed"),
+    }
+    return [yes if name in client.capabilities else no for name, (yes, no) in told.items()]

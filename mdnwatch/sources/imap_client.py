@@ -1,0 +1,235 @@
+"""What is asked of an IMAP server (RFC 9051 §6): login, folders, searches, messages; nothing that changes anything."""
+
+from __future__ import annotations
+
+import base64
+import re
+import ssl
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mdnwatch.errors import SourceError, SourceRefused
+from mdnwatch.sources import imap_grammar as grammar
+from mdnwatch.sources.imap_framing import ProtocolError
+from mdnwatch.sources.imap_grammar import Fetched, Listed
+from mdnwatch.sources.imap_session import Exchange, Session, text_of, words_of
+from mdnwatch.sources.imap_settings import ImapSettings
+
+# Servers without IDLE are asked this often.
+POLL_SECONDS = 15.0
+
+# RFC 5530 §3: with these codes the password is not the matter.
+_NOT_NOW = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
+_SOUNDS_LIKE_NOT_NOW = re.compile(r"temporar|too many|try again|later|unavailable|internal", re.IGNORECASE)
+
+_UNSENDABLE = re.compile(r"[\0\r\n]")
+_FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
+
+
+class CommandRefused(SourceError):
+    """The server answered NO or BAD; the connection is as good as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What EXAMINE said of a folder; `uidnext` is None where the server does not tell."""
+
+    uidvalidity: int
+    uidnext: int | None
+    exists: int
+
+
+class Client:
+    """A connection that is logged in. Mailboxes are only ever EXAMINEd, messages only PEEKed at.
+
+    Every method raises SourceError (and then the connection is closed), or CommandRefused for NO and BAD.
+    """
+
+    def __init__(self, session: Session, username: str, *, secure: bool) -> None:
+        self._session = session
+        self._username = username
+        self._secure = secure
+        self.capabilities: frozenset[str] = frozenset()
+        self.selected = ""  # the wire name of the folder that is open
+
+    @classmethod
+    async def open(
+        cls,
+        settings: ImapSettings,
+        password: str,
+        tls: ssl.SSLContext | None,
+        *,
+        now: Callable[[], datetime],
+        beat: Callable[[], None],
+    ) -> Client:
+        """Connect and log in. Raises SourceRefused when a person has to change something first."""
+        session = Session(settings, now, beat)
+        client = cls(session, settings.username, secure=tls is not None)
+        try:
+            await session.connect(tls)
+            await client._login(password)
+            # What a server can do is often told only after the login.
+            client.capabilities = await client._capability()
+        except BaseException:
+            session.abort()
+            raise
+        return client
+
+    @property
+    def exists(self) -> int:
+        """The number of messages in the open folder, as last told."""
+        return self._session.exists
+
+    @property
+    def last_answer(self) -> datetime | None:
+        """When the server was last heard, aware UTC."""
+        return self._session.last_answer
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._session.abort()
+
+    async def folders(self) -> tuple[Listed, ...]:
+        """Every mailbox, with its special uses where the server has them (RFC 6154)."""
+        if {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities:
+            # Cyrus 3.6 shows special uses only to those who ask for them.
+            exchange = await self._session.run("LIST", '""', '"*"', "RETURN (SPECIAL-USE)")
+            if exchange.status == "OK":
+                return _folders(exchange)
+        return _folders(_accepted(await self._session.run("LIST", '""', '"*"')))
+
+    async def examine(self, wire: str) -> Examined:
+        """Open a folder without the right to change anything (RFC 9051 §6.3.3)."""
+        self.selected = ""
+        exchange = _accepted(await self._session.run("EXAMINE", grammar.quoted(wire)))
+        self.selected = wire
+        codes = dict(grammar.code(text_of(response[0])[len("* OK ") :]) for response in exchange.lines("OK"))
+        uidvalidity, uidnext = codes.get("UIDVALIDITY", ""), codes.get("UIDNEXT", "")
+        if not uidvalidity.isdecimal():
+            raise CommandRefused("the server gives the folder no UIDVALIDITY, so its messages cannot be told apart")
+        return Examined(int(uidvalidity), int(uidnext) if uidnext.isdecimal() else None, self.exists)
+
+    async def search(self, *criteria: str) -> array[int]:
+        """The UIDs that match, ascending."""
+        exchange = _accepted(await self._session.run("SEARCH", *criteria, prefix="UID"))
+        found: set[int] = set()
+        for response in exchange.lines("SEARCH"):
+            found.update(grammar.searched(response))
+        return array("Q", sorted(found))
+
+    async def fetch(self, uids: str, items: str) -> list[Fetched]:
+        """One value for each message that the server spoke of, by rising UID."""
+        return self._fetched(await self._session.run("FETCH", uids, items, prefix="UID"))
+
+    async def fetch_by_number(self, numbers: str, items: str) -> list[Fetched]:
+        """The same, for message numbers."""
+        return self._fetched(await self._session.run("FETCH", numbers, items))
+
+    async def idle(self, seconds: float) -> None:
+        """Wait until the server tells of new mail, at most so long; without IDLE ask it now and then."""
+        if "IDLE" in self.capabilities:
+            if not await self._session.idle(seconds):
+                self.capabilities -= {"IDLE"}
+            return
+        await self._session.wait(min(seconds, POLL_SECONDS))
+        await self.noop()
+
+    async def noop(self) -> None:
+        """Let the server tell what is new."""
+        _accepted(await self._session.run("NOOP", quick=True))
+
+    async def _login(self, password: str) -> None:
+        if self._session.authenticated:
+            return
+        exchange = await self._authenticate(password, await self._capability())
+        if exchange.status == "OK":
+            return
+        said = grammar.words(exchange.text).replace(password, "…")
+        code, _ = grammar.code(exchange.text)
+        if code in _NOT_NOW or (not code and _SOUNDS_LIKE_NOT_NOW.search(said)):
+            raise SourceError(f"the server does not let {self._username} in for now: {said}")
+        raise SourceRefused(f"the server refused the password of {self._username}: {said}")
+
+    async def _authenticate(self, password: str, capabilities: frozenset[str]) -> Exchange:
+        if not password or _UNSENDABLE.search(self._username + password):
+            raise SourceRefused("the password is empty, or it or the username holds a line break or a NUL")
+        # RFC 9051 §6.2.3: what LOGIN takes is ASCII; RFC 4616 §2: what PLAIN takes is UTF-8.
+        if (self._username + password).isascii() and "LOGINDISABLED" not in capabilities:
+            return await self._session.run("LOGIN", grammar.quoted(self._username), grammar.quoted(password))
+        if "AUTH=PLAIN" not in capabilities:
+            raise SourceRefused(self._why_no_login(capabilities))
+        credentials = base64.b64encode(f"\0{self._username}\0{password}".encode())
+        if "SASL-IR" in capabilities:
+            return await self._session.run("AUTHENTICATE", "PLAIN", credentials.decode("ascii"))
+        return await self._session.run("AUTHENTICATE", "PLAIN", reply=credentials)
+
+    def _why_no_login(self, capabilities: frozenset[str]) -> str:
+        if "LOGINDISABLED" not in capabilities:
+            return "the server takes no characters beyond ASCII in username and password: it has no AUTH=PLAIN"
+        if not self._secure:
+            return 'the server takes no password without TLS: set tls = "starttls" or "implicit"'
+        return "the server offers neither LOGIN nor AUTH=PLAIN"
+
+    async def _capability(self) -> frozenset[str]:
+        exchange = _accepted(await self._session.run("CAPABILITY"))
+        lines = (text_of(response[0]).upper().split()[2:] for response in exchange.lines("CAPABILITY"))
+        return frozenset(word for line in lines for word in line)
+
+    def _fetched(self, exchange: Exchange) -> list[Fetched]:
+        merged: dict[int, Fetched] = {}
+        try:
+            for response in _accepted(exchange).responses:
+                one = grammar.fetched(response) if _FETCH.match(response[0]) else None
+                if one is not None and one.uid is not None:
+                    merged[one.uid] = _merge(merged[one.uid], one) if one.uid in merged else one
+        except ProtocolError:
+            self.abort()
+            raise
+        return [merged[uid] for uid in sorted(merged)]
+
+
+def tls_context(settings: ImapSettings) -> ssl.SSLContext | None:
+    """What to trust; None for a connection without TLS. Raises SourceRefused for an unusable `tls_ca`. Blocks."""
+    if settings.tls == "none":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as error:
+        raise SourceRefused(f"tls_ca {settings.tls_ca}: {words_of(error)}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def uid_set(uids: list[int]) -> str:
+    """UIDs, ascending, as FETCH takes them: "4,7:9"."""
+    ranges: list[list[int]] = []
+    for uid in uids:
+        if ranges and uid == ranges[-1][1] + 1:
+            ranges[-1][1] = uid
+        else:
+            ranges.append([uid, uid])
+    return ",".join(f"{first}:{last}" if last > first else str(first) for first, last in ranges)
+
+
+def _merge(known: Fetched, more: Fetched) -> Fetched:
+    """What two responses on one message say together; a push of flags says nothing of what was asked."""
+    return Fetched(
+        known.uid,
+        more.size if known.size is None else known.size,
+        known.received_at or more.received_at,
+        more.data if known.data is None else known.data,
+    )
+
+
+def _accepted(exchange: Exchange) -> Exchange:
+    if exchange.status != "OK":
+        raise CommandRefused(
+            f"the server answered {exchange.name} with {exchange.status}: {grammar.words(exchange.text)}"
+        )
+    return exchange
+
+
+def _folders(exchange: Exchange) -> tuple[Listed, ...]:
+    return tuple(folder for response in exchange.lines("LIST") if (folder := grammar.listed(response)))

@@ -1,0 +1,262 @@
+"""Messages of one IMAP folder, fetched in windows of UIDs and handed over in batches, each with its mark.
+
+The mark advances only with a batch that was stored, so whatever happens in between is fetched again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from mdnwatch.errors import SourceError
+from mdnwatch.model.received import Batch, Checkpoint, Mark, Place, RawMessage, Role
+from mdnwatch.sources.base import BATCH_BYTES, BATCH_MESSAGES, HEADER_BYTES, Context, header_of
+from mdnwatch.sources.imap_client import Client, CommandRefused, uid_set
+from mdnwatch.sources.imap_folders import Folder
+from mdnwatch.sources.imap_grammar import Fetched
+from mdnwatch.sources.imap_settings import ImapSettings
+
+# New mail is fetched with its beginning at once: that is the whole of nearly every report, so that a second
+# command is rare; and a window of it stays below BATCH_BYTES.
+BEGINNING_BYTES = 32 * 1024
+NEW_WINDOW = BATCH_MESSAGES
+
+# Of mail that was there before, and of sent mail, only headers are fetched first.
+HEADER_WINDOW = 250
+
+# A message that the server cannot give is passed over after so many attempts, if it gives others.
+MAX_STRIKES = 3
+
+_ABOUT = "UID RFC822.SIZE INTERNALDATE"
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How many messages are asked for at once: fewer after a failure, so that the one to blame is found."""
+
+    widest: int
+    width: int = 0
+    strikes: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.width = self.widest
+
+    def failed(self, window: Sequence[int]) -> None:
+        self.width = max(1, len(window) // 2)
+        if len(window) == 1:
+            self.strikes[window[0]] = self.strikes.get(window[0], 0) + 1
+
+    def succeeded(self) -> None:
+        self.width = min(self.widest, self.width * 2)
+        self.strikes.clear()
+
+    def hopeless(self, window: Sequence[int]) -> bool:
+        return len(window) == 1 and self.strikes.get(window[0], 0) >= MAX_STRIKES
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a window is read: what is fetched first, how far the mark is after a UID, whether it is announced."""
+
+    items: str
+    asked: int  # bytes of each message that `items` brings at most
+    whole: bool  # whether `items` brings messages from their first byte on, not only their headers
+    announce: bool
+    after: Callable[[Mark, int], Mark]
+
+
+def _beyond(mark: Mark, uid: int) -> Mark:
+    return replace(mark, live=max(mark.live, uid))
+
+
+def _below(mark: Mark, uid: int) -> Mark:
+    done = uid <= mark.backfill_from
+    return replace(mark, backfill_from=0 if done else mark.backfill_from, backfill_to=0 if done else uid - 1)
+
+
+_NEW = Way(f"({_ABOUT} BODY.PEEK[]<0.{BEGINNING_BYTES}>)", BEGINNING_BYTES, whole=True, announce=True, after=_beyond)
+_HEADERS = f"({_ABOUT} BODY.PEEK[HEADER]<0.{HEADER_BYTES}>)"
+_NEW_SENT = Way(_HEADERS, HEADER_BYTES, whole=False, announce=True, after=_beyond)
+_OLD = Way(_HEADERS, HEADER_BYTES, whole=False, announce=False, after=_below)
+
+
+class Fetcher:
+    """Reads one folder, which the client has open.
+
+    `mark` is what is stored. `unmatched` counts reports without a sent message until someone resets it.
+    """
+
+    def __init__(self, settings: ImapSettings, context: Context, folder: Folder) -> None:
+        self._settings = settings
+        self._context = context
+        self._folder = folder
+        self._paces = {True: _Pace(NEW_WINDOW), False: _Pace(HEADER_WINDOW)}
+        self.mark: Mark | None = None
+        self.unmatched = 0
+
+    @property
+    def _stored(self) -> Mark:
+        if self.mark is None:
+            raise RuntimeError("a folder is read before its mark is known")
+        return self.mark
+
+    async def set_mark(self, mark: Mark) -> None:
+        """Store a mark without messages."""
+        await self._hand_over([], mark)
+
+    async def new(self, client: Client, uids: Sequence[int]) -> None:
+        """Read UIDs above the mark, ascending."""
+        way = _NEW_SENT if self._folder.role is Role.SENT else _NEW
+        while True:
+            start = bisect_right(uids, self._stored.live)
+            window = list(uids[start : start + self._pace(way).width])
+            if not window:
+                return
+            await self._window(client, window, way)
+
+    async def few_new(self, client: Client) -> None:
+        """Read whatever is above the mark in one command; only for what cannot be much, and after no failure."""
+        way = _NEW_SENT if self._folder.role is Role.SENT else _NEW
+        live = self._stored.live
+        try:
+            rows = await client.fetch(f"{live + 1}:*", way.items)
+            # RFC 9051 §6.4.9: "n:*" always holds the last message, also one below n.
+            rows = [row for row in rows if row.uid is not None and row.uid > live]
+            if rows:
+                await self._handle(client, rows, [row.uid or 0 for row in rows], way)
+        except SourceError:
+            self._pace(way).failed(range(NEW_WINDOW))
+            raise
+
+    @property
+    def at_ease(self) -> bool:
+        """Whether no window failed of late."""
+        return all(pace.width == pace.widest for pace in self._paces.values())
+
+    async def old(self, client: Client, uids: Sequence[int]) -> None:
+        """Read one window of the backfill: the last ones of UIDs that ascend, newest first."""
+        window = list(reversed(uids[-self._pace(_OLD).width :]))
+        await self._window(client, window, _OLD)
+
+    def _pace(self, way: Way) -> _Pace:
+        return self._paces[way.whole]
+
+    async def _window(self, client: Client, window: list[int], way: Way) -> None:
+        pace = self._pace(way)
+        try:
+            if pace.hopeless(window):
+                await self._pass_over(client, window[0], way, "the connection is lost whenever it is fetched")
+                return
+            rows = await client.fetch(uid_set(sorted(window)), way.items)
+            await self._handle(client, rows, window, way)
+        except CommandRefused as error:
+            pace.failed(window)
+            if len(window) == 1:
+                await self._pass_over(client, window[0], way, str(error))
+        except SourceError:
+            pace.failed(window)
+            raise
+        else:
+            pace.succeeded()
+
+    async def _handle(self, client: Client, rows: list[Fetched], window: Sequence[int], way: Way) -> None:
+        """Hand over what was fetched of a window, in its order, so that the mark ends behind it."""
+        by_uid = {row.uid: row for row in rows}
+        groups = list(self._groups(by_uid, window, way))
+        for group, last in groups:
+            messages = await self._complete(client, group, way)
+            await self._hand_over(messages, way.after(self._stored, last))
+
+    def _groups(
+        self, rows: dict[int | None, Fetched], window: Sequence[int], way: Way
+    ) -> Iterator[tuple[list[Fetched], int]]:
+        """Messages for one batch each, with the UID up to which the window is handled then."""
+        group: list[Fetched] = []
+        size, last = 0, window[0]
+        for uid in window:
+            row = rows.get(uid)
+            if row is not None and self._is_wanted(row):
+                cost = self._cost(row, way)
+                if group and (len(group) >= BATCH_MESSAGES or size + cost > BATCH_BYTES):
+                    yield group, last
+                    group, size = [], 0
+                group.append(row)
+                size += cost
+            last = uid
+        yield group, last
+
+    def _is_wanted(self, row: Fetched) -> bool:
+        if row.data is None:
+            # Exchange answers NIL for a message that it cannot convert.
+            self._context.log.warning("message without content passed over", **self._where(row.uid or 0))
+            return False
+        return self._folder.role is Role.SENT or self._context.wants_body(header_of(row.data))
+
+    def _cost(self, row: Fetched, way: Way) -> int:
+        if self._folder.role is Role.SENT or (way.whole and len(row.data or b"") < way.asked):
+            return len(row.data or b"")
+        return min(row.size or self._settings.max_message_size, self._settings.max_message_size)
+
+    async def _complete(self, client: Client, group: list[Fetched], way: Way) -> list[RawMessage]:
+        """Messages with as much of their content as is wanted; those that were expunged meanwhile are missing."""
+        if self._folder.role is Role.SENT:
+            return [self._raw(row, row.data or b"", row.size, way) for row in group]
+        limit = self._settings.max_message_size
+        unfinished = sorted(
+            row.uid or 0 for row in group if not way.whole or len(row.data or b"") >= min(way.asked, limit)
+        )
+        bodies: dict[int | None, bytes | None] = {row.uid: row.data for row in group if row.uid not in unfinished}
+        if unfinished:
+            items = f"(UID BODY.PEEK[]<0.{limit}>)"
+            bodies |= {row.uid: row.data for row in await client.fetch(uid_set(unfinished), items)}
+        complete = ((row, bodies.get(row.uid)) for row in group)
+        return [
+            # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
+            self._raw(row, body, len(body) if len(body) < limit else row.size, way)
+            for row, body in complete
+            if body is not None
+        ]
+
+    def _raw(self, row: Fetched, data: bytes, size: int | None, way: Way) -> RawMessage:
+        mark, folder = self._stored, self._folder
+        return RawMessage(
+            place=Place(self._settings.name, folder.name, mark.uidvalidity, row.uid or 0),
+            role=folder.role,
+            data=data,
+            size=max(size or 0, len(data)),
+            received_at=row.received_at or self._context.now(),
+            announce=way.announce,
+        )
+
+    async def _pass_over(self, client: Client, uid: int, way: Way, reason: str) -> None:
+        """Leave one message out, if the server gives others: otherwise it is the server, not the message."""
+        pace = self._pace(way)
+        alone = client.exists <= 1 and pace.hopeless([uid])
+        if not alone and not await self._gives_others(client, uid):
+            raise SourceError(f"folder {self._folder.name}: the server gives no messages: {reason}")
+        self._context.log.warning("message passed over", reason=reason, **self._where(uid))
+        pace.strikes.pop(uid, None)
+        await self._hand_over([], way.after(self._stored, uid))
+
+    @staticmethod
+    async def _gives_others(client: Client, uid: int) -> bool:
+        for number in ("1", "*"):
+            try:
+                rows = await client.fetch_by_number(number, "(UID BODY.PEEK[HEADER]<0.64>)")
+            except CommandRefused:
+                continue
+            if any(row.uid != uid and row.data is not None for row in rows):
+                return True
+        return False
+
+    async def _hand_over(self, messages: list[RawMessage], mark: Mark) -> None:
+        self._context.beat()
+        checkpoint = Checkpoint(self._settings.name, self._folder.name, mark)
+        handled = await self._context.handle(Batch(messages, checkpoint))
+        self._context.beat()
+        self.mark = mark
+        self.unmatched += handled.unmatched
+
+    def _where(self, uid: int) -> dict[str, object]:
+        return {"source": self._settings.name, "folder": self._folder.name, "uid": uid}

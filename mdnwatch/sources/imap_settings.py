@@ -1,0 +1,127 @@
+"""The settings of an IMAP account: one `[[accounts]]` table of kind "imap"."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mdnwatch.problems import quoted
+from mdnwatch.settings import Backfill, Duration, MailAddress, Secret, Settings, Size
+
+IMPLICIT_TLS_PORT = 993  # RFC 8314 §3.2
+PLAIN_PORT = 143
+
+# The smallest sensible cut: the report parts of a DSN stand in the first kilobytes, also below a long header.
+SMALLEST_MESSAGE_SIZE = 64 * 1024
+
+_POSITIVE = timedelta(0)
+# RFC 2177: a client that idles must come back at least every 29 minutes.
+_LONGEST_IDLE = timedelta(minutes=29)
+
+
+class ImapSettings(Settings):
+    """One IMAP account."""
+
+    name: Annotated[str, Field(min_length=1, description="What the account is called in events, status and log.")]
+    kind: Annotated[Literal["imap"], Field(description="The kind of source.")] = "imap"
+    host: Annotated[
+        str, Field(min_length=1, description="Name or address of the IMAP server.", examples=["imap.example.org"])
+    ]
+    port: Annotated[
+        int, Field(ge=1, le=65535, description='TCP port; default 993 for tls = "implicit", otherwise 143.')
+    ]
+    tls: Annotated[
+        Literal["implicit", "starttls", "none"],
+        Field(description='"implicit" (TLS from the first byte), "starttls", or "none" (only to loopback).'),
+    ] = "implicit"
+    tls_ca: Annotated[
+        Path | None, Field(description="PEM file of the authorities to trust, in place of the system's.")
+    ] = None
+    allow_plaintext: Annotated[
+        bool, Field(description='With tls = "none": also to a server beyond loopback; everyone on the way can read.')
+    ] = False
+    username: Annotated[str, Field(min_length=1, description="Login name.", examples=["sales@example.org"])]
+    password: Annotated[
+        Secret,
+        Field(
+            description='{ credential = "NAME" }, { file = "PATH" }, { env = "NAME" }, { command = […] } or a string.'
+        ),
+    ]
+    addresses: Annotated[
+        tuple[MailAddress, ...],
+        Field(
+            min_length=1,
+            description="The addresses whose mail this is; default: the username, where that is one.",
+            examples=[["sales@example.org"]],
+        ),
+    ]
+    folders: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, description="Folders in which reports arrive: names, or special uses such as \\\\Junk."),
+    ] = ("INBOX", "\\Junk")
+    sent: Annotated[
+        tuple[str, ...], Field(description="Folders with copies of sent mail: names, or the special use \\\\Sent.")
+    ] = ("\\Sent",)
+    backfill: Annotated[
+        Backfill | None,
+        Field(
+            description='Read mail from before the first run: "all", or how far back, as "30d". Default: from now on.'
+        ),
+    ] = None
+    idle_renewal: Annotated[
+        Duration,
+        Field(gt=_POSITIVE, le=_LONGEST_IDLE, description="How often the server has to prove that it still answers."),
+    ] = timedelta(seconds=90)
+    max_message_size: Annotated[
+        Size, Field(ge=SMALLEST_MESSAGE_SIZE, description="Larger messages are cut here; at least 64KiB.")
+    ] = 1024**2
+    connect_timeout: Annotated[Duration, Field(gt=_POSITIVE, description="Time for name, connection and TLS.")] = (
+        timedelta(seconds=20)
+    )
+    answer_timeout: Annotated[
+        Duration, Field(gt=_POSITIVE, description="Time for an answer that costs the server nothing, as to DONE.")
+    ] = timedelta(seconds=20)
+    command_timeout: Annotated[
+        Duration, Field(gt=_POSITIVE, description="How long the server may be silent while it works on a command.")
+    ] = timedelta(seconds=90)
+    replaces_message_id: Annotated[
+        bool, Field(description="This account's server gives sent mail another Message-ID (Amazon SES, some Exchange).")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_from_others(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever stands in the file
+        if not isinstance(data, dict):
+            return data
+        filled = {"port": IMPLICIT_TLS_PORT if data.get("tls", "implicit") == "implicit" else PLAIN_PORT, **data}
+        username = data.get("username")
+        if not data.get("addresses") and isinstance(username, str) and "@" in username:
+            filled["addresses"] = (username,)
+        return filled
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ImapSettings:
+        if self.tls == "none" and not self.allow_plaintext and not is_loopback(self.host):
+            message = (
+                'tls: "none" would send the password readable over the network: '
+                'use "implicit" or "starttls", or set allow_plaintext = true'
+            )
+            raise ValueError(message)
+        if both := set(self.folders) & set(self.sent):
+            message = f"sent: {quoted(min(both))} stands under folders too: name it once"
+            raise ValueError(message)
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name; names that only resolve to it do not count."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

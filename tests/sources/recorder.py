@@ -1,0 +1,114 @@
+"""The program around a source, as far as a source sees it: it keeps what is handed over, and can refuse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from mdnwatch.errors import CommitFailed
+from mdnwatch.model.received import Batch, Handled, Mark, RawMessage, Role
+from mdnwatch.sources.base import Context, Source
+
+PATIENCE_SECONDS = 20.0
+
+
+class Recorder:
+    """Keeps batches, marks and names as the store does: all of a batch or nothing."""
+
+    def __init__(self, *, wants_body: Callable[[bytes], bool] | None = None) -> None:
+        self.batches: list[Batch] = []
+        self.marks: dict[tuple[str, str], Mark] = {}
+        self.names: dict[tuple[str, str], set[str]] = {}
+        self.logged: list[tuple[str, dict[str, Any]]] = []
+        self.beats = 0
+        self.commits_to_fail = 0
+        self.unmatched = 0
+        self._news = asyncio.Event()
+        self._wants_body = wants_body or (lambda _header: True)
+
+    @property
+    def messages(self) -> list[RawMessage]:
+        return [message for batch in self.batches for message in batch.messages]
+
+    @property
+    def inbox(self) -> list[RawMessage]:
+        return [message for message in self.messages if message.role is Role.INBOX]
+
+    @property
+    def sent(self) -> list[RawMessage]:
+        return [message for message in self.messages if message.role is Role.SENT]
+
+    def context(self) -> Context:
+        return Context(
+            handle=self._handle,
+            load_mark=self._load_mark,
+            load_names=self._load_names,
+            now=lambda: datetime.now(UTC),
+            log=self,
+            wants_body=self._wants_body,
+            beat=self._beat,
+        )
+
+    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:
+        """Wait for what may come with the next batch, log line or beat."""
+        async with asyncio.timeout(patience):
+            while not condition():
+                self._news.clear()
+                with suppress(TimeoutError):
+                    # Health changes without a batch too.
+                    await asyncio.wait_for(self._news.wait(), 0.02)
+
+    def debug(self, event: str, **values: object) -> None:
+        self._log(event, values)
+
+    def info(self, event: str, **values: object) -> None:
+        self._log(event, values)
+
+    def warning(self, event: str, **values: object) -> None:
+        self._log(event, values)
+
+    def _log(self, event: str, values: dict[str, Any]) -> None:
+        self.logged.append((event, values))
+        self._news.set()
+
+    def _beat(self) -> None:
+        self.beats += 1
+
+    async def _handle(self, batch: Batch) -> Handled:
+        await asyncio.sleep(0)
+        if self.commits_to_fail:
+            self.commits_to_fail -= 1
+            raise CommitFailed("the disk is full")
+        self.batches.append(batch)
+        place = (batch.checkpoint.account, batch.checkpoint.folder)
+        if batch.checkpoint.mark is not None:
+            self.marks[place] = batch.checkpoint.mark
+        names = self.names.setdefault(place, set())
+        names.update(batch.checkpoint.names)
+        names.difference_update(batch.checkpoint.gone)
+        self._news.set()
+        inbox = any(message.role is Role.INBOX for message in batch.messages)
+        return Handled(unmatched=self.unmatched if inbox else 0)
+
+    async def _load_mark(self, account: str, folder: str) -> Mark | None:
+        return self.marks.get((account, folder))
+
+    async def _load_names(self, account: str, folder: str) -> frozenset[str]:
+        return frozenset(self.names.get((account, folder), ()))
+
+
+@asynccontextmanager
+async def running(source: Source) -> AsyncIterator[Source]:
+    """A source at work; an error of its own ends the test."""
+    task = asyncio.create_task(source.run())
+    try:
+        yield source
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
