@@ -46,3 +46,9 @@ def count_in_hour(db: sqlite3.Connection, kind: EventType, account: str, hour: i
         (kind.value, account, hour),
     ).fetchone()
     return int(count)
+
+
+def forget_rates(db: sqlite3.Connection, now: datetime) -> None:
+    """Drop the counts of past hours, but for the last: a clock may be set back."""
+    hour = int(now.timestamp()) // 3600
+    db.execute("DELETE FROM event_rate WHERE hour < ?", (hour - 1,))

@@ -114,6 +114,11 @@ def set_outcome(db: sqlite3.Connection, report_id: str, outcome: str, message: i
     return cursor.rowcount == 1
 
 
+def is_waiting(db: sqlite3.Connection, report_id: str) -> bool:
+    """Whether a report has not found its sent message yet."""
+    return db.execute("SELECT 1 FROM report WHERE id = ? AND outcome = 'waiting'", (report_id,)).fetchone() is not None
+
+
 def load_evidence(db: sqlite3.Connection, report_id: str) -> Iterator[tuple[Evidence, Placement]]:
     """The evidence of a report with its placements, in order of its blocks."""
     rows = db.execute(
@@ -157,6 +162,12 @@ def place_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement
             piece.block,
         ),
     )
+
+
+def accounts_with_waiting(db: sqlite3.Connection) -> list[str]:
+    """The accounts of which reports wait, those included that are no longer configured."""
+    rows = db.execute("SELECT DISTINCT account FROM report WHERE outcome = 'waiting' ORDER BY account")
+    return [account for (account,) in rows]
 
 
 def drop_oldest_waiting(db: sqlite3.Connection, account: str, keep: int, older_than: datetime) -> int:
