@@ -70,7 +70,7 @@ def record_sent(unit: Unit, sent: SentMessage) -> None:
 
 
 def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
-    """Keep a report and where it was seen; "matched", "waiting", "ambiguous", or "known" where it was seen before."""
+    """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before."""
     if report_queries.insert_report(unit.db, report, evidence, unit.now):
         report_queries.add_sighting(unit.db, report.id, seen_at)
         return place(unit, report)
@@ -78,7 +78,8 @@ def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence]
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
         for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
             _fold_anew(unit, placed.message, placed.recipient)
-    return "known"
+    # Seen first in another account: the Sent folder of this one may hold the copy.
+    return "waiting" if report_queries.is_waiting(unit.db, report.id) else "known"
 
 
 def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) -> None:

@@ -1,0 +1,5 @@
+"""python -m mdnwatch."""
+
+from mdnwatch.cli import main
+
+main()

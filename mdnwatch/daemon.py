@@ -1,0 +1,314 @@
+"""The one wiring: build everything from the configuration, start the tasks, tell that it is ready, stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+import mdnwatch.sinks
+import mdnwatch.sources
+from mdnwatch import __version__, local_api, retention, status, systemd
+from mdnwatch.config import AccountSettings, Config, load, module_of
+from mdnwatch.errors import CommitFailed, ConfigError
+from mdnwatch.log import configure as configure_log
+from mdnwatch.mail.recognise import wants_body
+from mdnwatch.model.event import Event, endpoint_event
+from mdnwatch.model.event_type import EventType
+from mdnwatch.model.stored import to_ms
+from mdnwatch.outbox import Outbox
+from mdnwatch.pipeline import Pipeline
+from mdnwatch.placement import Rules
+from mdnwatch.sinks.base import Sink, SinkSettings
+from mdnwatch.sources.base import Context, Source, SourceState
+from mdnwatch.store import event_queries, outbox_queries
+from mdnwatch.store.mark_queries import load_mark, load_names
+from mdnwatch.store.sqlite import Store
+from mdnwatch.watchdog import Watchdog
+
+OUTBOX = "outbox"
+
+
+def now() -> datetime:
+    """The one clock: aware UTC."""
+    return datetime.now(UTC)
+
+
+async def run(config: Config, path: Path | None = None) -> None:
+    """Run as a service until SIGTERM or SIGINT; SIGHUP takes what the file at `path` now says.
+
+    Raises MdnwatchError when it cannot start.
+    """
+    configure_log(config.log.level, config.log.format)
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if path is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+    await run_until(stop, config, reload=reload, path=path)
+
+
+async def run_until(
+    stop: asyncio.Event,
+    config: Config,
+    ready: Callable[[], None] = lambda: None,
+    *,
+    reload: asyncio.Event | None = None,
+    path: Path | None = None,
+) -> None:
+    """Run until `stop` is set; when `reload` is, take what the file at `path` now says.
+
+    Raises MdnwatchError when it cannot start, and whatever defect ends a task.
+    """
+    log = structlog.get_logger()
+    # Data, sockets and spool name people.
+    os.umask(0o077)
+    store = Store(config.state_dir)
+    await store.open()
+    try:
+        daemon = _Daemon(config, store, log)
+        try:
+            await daemon.run(stop, ready, reload or asyncio.Event(), path)
+        finally:
+            await daemon.close()
+    finally:
+        await store.close()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Watched:
+    """An account that is watched."""
+
+    settings: AccountSettings
+    source: Source
+    task: asyncio.Task[None]
+
+
+class _Daemon:
+    """All parts of a running daemon; built once, in the order in which they need each other."""
+
+    def __init__(self, config: Config, store: Store, log: Any) -> None:  # noqa: ANN401 - structlog's own type
+        self._config, self._store, self._log = config, store, log
+        self._watchdog = Watchdog()
+        self._sinks = {settings.name: _build_sink(settings) for settings in config.sinks}
+        self._outbox = self._build_outbox()
+        self._pipeline = Pipeline(
+            store,
+            rules=_rules(config),
+            enqueue=self._enqueue,
+            wake_outbox=self._wake_outbox,
+            now=now,
+            log=log,
+        )
+        self._watched: dict[str, _Watched] = {}
+        self._reload_problems: list[str] = []
+
+    def _build_outbox(self) -> Outbox:
+        return Outbox(
+            self._store,
+            self._sinks,
+            now=now,
+            log=self._log,
+            random=random.Random(),  # noqa: S311 - spreads load, guards nothing
+            announce=self._announce_sink,
+            beat=self._watchdog.deadline(OUTBOX),
+        )
+
+    def _wake_outbox(self) -> None:
+        # A reload may have put another one in its place.
+        self._outbox.wake()
+
+    def _watch(self, settings: AccountSettings, group: asyncio.TaskGroup) -> None:
+        """Begin to watch an account."""
+        name = _task_name(settings.name)
+        context = Context(
+            handle=self._pipeline.handle,
+            load_mark=lambda account, folder: self._store.read(lambda db: load_mark(db, account, folder)),
+            load_names=lambda account, folder: self._store.read(lambda db: load_names(db, account, folder)),
+            now=now,
+            log=self._log.bind(account=settings.name),
+            wants_body=wants_body,
+            beat=self._watchdog.deadline(name),
+        )
+        source: Source = module_of(mdnwatch.sources, settings.kind).build(settings, context)
+        self._watched[settings.name] = _Watched(settings, source, group.create_task(source.run(), name=name))
+
+    async def _unwatch(self, names: Sequence[str]) -> None:
+        gone = [self._watched.pop(name) for name in names]
+        await _end([watched.task for watched in gone])
+        for name in names:
+            self._watchdog.forget(_task_name(name))
+
+    def _enqueue(self, db: sqlite3.Connection, event: Event, at: datetime, *, but: str | None = None) -> None:
+        """A notification for each sink that wants the event, in the transaction of what it tells."""
+        names = [name for name, sink in self._sinks.items() if sink.settings.wants(event.type) and name != but]
+        outbox_queries.enqueue(db, event.id, names, event.order_key, to_ms(at) or 0)
+
+    def _announce_sink(self, db: sqlite3.Connection, kind: EventType, sink: str, since: int, reason: str) -> None:
+        """A sink went down or came back (`since`: ms UTC): told to the others, since it cannot be told to itself."""
+        at = now()
+        event = endpoint_event(kind, sink, datetime.fromtimestamp(since / 1000, UTC), reason, at)
+        if event_queries.insert_event(db, event, at):
+            self._enqueue(db, event, at, but=sink)
+
+    async def run(
+        self, stop: asyncio.Event, ready: Callable[[], None], reload: asyncio.Event, path: Path | None
+    ) -> None:
+        """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
+        handlers = {"status": self._answer_status}
+        async with local_api.listening(self._config.socket, handlers, self._log), asyncio.TaskGroup() as group:
+            self._outbox_task = group.create_task(self._outbox.run(), name=OUTBOX)
+            for settings in self._config.accounts:
+                self._watch(settings, group)
+            others = [
+                group.create_task(self._retention(), name="retention"),
+                group.create_task(self._feed_watchdog(), name="watchdog"),
+                group.create_task(self._reload_when_told(reload, path, group), name="reload"),
+            ]
+            self._log.info("mdnwatch started", version=__version__, accounts=len(self._watched), sinks=len(self._sinks))
+            systemd.notify(f"READY=1\nSTATUS=watching {len(self._watched)} account(s)")
+            ready()
+            await stop.wait()
+            self._log.info("mdnwatch stopping")
+            systemd.notify("STOPPING=1")
+            await _end(others)
+            await self._unwatch(list(self._watched))
+            # Attempts in flight may end, and every outcome is recorded, before this one is over.
+            await _end([self._outbox_task])
+
+    async def close(self) -> None:
+        """Let go of the sinks' connections."""
+        for sink in self._sinks.values():
+            await sink.close()
+
+    async def _retention(self) -> None:
+        await retention.run(self._store, lambda: self._config, now, self._log)
+
+    async def _feed_watchdog(self) -> None:
+        """Tell systemd that all is alive, as long as it is: loop, writer thread, outbox and every source."""
+        interval = systemd.watchdog_interval()
+        while True:
+            await asyncio.sleep(min(interval or self._watchdog.INTERVAL, self._watchdog.INTERVAL))
+            # The writer thread proves that it lives by doing nothing; if it hangs, so does this task. A full
+            # disk is not mended by a restart.
+            with contextlib.suppress(CommitFailed):
+                await self._store.run(lambda _db: None)
+            late = self._watchdog.late()
+            if late:
+                self._log.error("a task stands still", tasks=late)
+            elif interval is not None:
+                systemd.notify("WATCHDOG=1")
+
+    async def _reload_when_told(self, reload: asyncio.Event, path: Path | None, group: asyncio.TaskGroup) -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            if path is None:
+                continue
+            systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                config = await asyncio.to_thread(load, path)
+                await self._take_over(config, group)
+                self._reload_problems = []
+                self._log.info("configuration reloaded", accounts=len(config.accounts), sinks=len(config.sinks))
+            except ConfigError as error:
+                # The old one goes on; what is wrong with the new one stands in `status` until it is mended.
+                self._reload_problems = error.problems
+                self._log.error("configuration refused, the old one goes on", problems=error.problems)
+            systemd.notify(f"READY=1\nSTATUS=watching {len(self._watched)} account(s)")
+
+    async def _take_over(self, config: Config, group: asyncio.TaskGroup) -> None:
+        """Make a new configuration the one in force, without touching what it leaves as it was. Raises ConfigError."""
+        for name in ("state_dir", "runtime_dir"):
+            if getattr(config, name) != getattr(self._config, name):
+                raise ConfigError([f"{name}: cannot change while mdnwatch runs: restart it"])
+        await self._take_over_sinks(config, group)
+        self._config = config
+        self._pipeline.rules = _rules(config)
+        configure_log(config.log.level, config.log.format)
+        wanted = {settings.name: settings for settings in config.accounts}
+        await self._unwatch([name for name, one in self._watched.items() if _is_stale(one, wanted.get(name))])
+        for name, settings in wanted.items():
+            if name not in self._watched:
+                self._watch(settings, group)
+
+    async def _take_over_sinks(self, config: Config, group: asyncio.TaskGroup) -> None:
+        built = {settings.name: _build_sink(settings) for settings in config.sinks}
+        same = {
+            name
+            for name, sink in built.items()
+            if (old := self._sinks.get(name)) is not None
+            and (old.settings, old.identity) == (sink.settings, sink.identity)
+        }
+        before = self._sinks
+        self._sinks = {name: before[name] if name in same else sink for name, sink in built.items()}
+        unused = [built[name] for name in same]
+        if set(before) - same or set(built) - same:
+            await _end([self._outbox_task])
+            self._outbox = self._build_outbox()
+            self._outbox_task = group.create_task(self._outbox.run(), name=OUTBOX)
+            unused += [sink for name, sink in before.items() if name not in same]
+        for sink in unused:
+            await sink.close()
+
+    async def _answer_status(self, question: Mapping[str, Any], _peer: local_api.Peer) -> Mapping[str, Any]:
+        query = question.get("query")
+        if query is not None:
+            return await self._store.read(lambda db: status.about(db, str(query)))
+        facts = await self._store.read(status.overview)
+        accounts = [dataclasses.asdict(watched.source.health()) for watched in self._watched.values()]
+        return {
+            "running": True,
+            "accounts": jsonable(accounts),
+            "reload_problems": self._reload_problems,
+            **facts,
+        }
+
+
+def _task_name(account: str) -> str:
+    return f"account {account}"
+
+
+def _build_sink(settings: SinkSettings) -> Sink:
+    sink: Sink = module_of(mdnwatch.sinks, settings.kind).build(settings, now=now)
+    return sink
+
+
+def _is_stale(watched: _Watched, wanted: AccountSettings | None) -> bool:
+    """Whether an account has to be begun anew: what failed for a refused password may have got another one."""
+    return watched.settings != wanted or watched.source.health().state is SourceState.DOWN
+
+
+def _rules(config: Config) -> Rules:
+    replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
+    return Rules(config.min_grade, config.announce_backfill, frozenset(replacing))
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    # What they raise besides the cancellation is the group's to tell.
+    await asyncio.wait(tasks)
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 - any tree of values
+    """Times as text; the rest as it is."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(inner) for inner in value]
+    return value

@@ -1,0 +1,231 @@
+"""A batch of received messages becomes one transaction: evidence, states, events and checkpoint together."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from mdnwatch.mail import reader
+from mdnwatch.mail.sent import read_sent
+from mdnwatch.model.event import Event
+from mdnwatch.model.evidence import Evidence, extract
+from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
+from mdnwatch.model.report import Head, Malformed, Report, report_id
+from mdnwatch.model.sent import SentMessage
+from mdnwatch.model.stored import StoredReport, stored
+from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
+from mdnwatch.store.mark_queries import save_checkpoint
+
+T = TypeVar("T")
+
+# A message up to this size is read in a fraction of the time that a thread hand-over and its cache misses cost.
+READ_ON_LOOP_BYTES = 256 * 1024
+
+# Other tasks get their turn at least this often while a batch is read.
+MAX_SECONDS_ON_LOOP = 0.01
+
+
+class Writer(Protocol):
+    """The part of the store that the pipeline needs."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do a unit of work in one transaction."""
+        ...
+
+
+class Log(Protocol):
+    """The part of a structured logger that is needed here."""
+
+    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
+        """One line."""
+        ...
+
+    def warning(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
+        """One line that a person may have to look at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """A report as read, before it is known whether it was seen before."""
+
+    place: Place
+    report: StoredReport
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSent:
+    """A sent copy as read."""
+
+    place: Place
+    sent: SentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A message that declares a report and holds none that can be used, or on which the reader failed."""
+
+    place: Place
+    report_id: str
+    reason: str
+
+
+Item = ReadReport | ReadSent | Unusable
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the transaction has made of one message; for its line in the log."""
+
+    item: Item
+    outcome: str
+    events: Sequence[Event] = ()
+
+
+class Pipeline:
+    """Takes batches of received messages, from any number of sources at once."""
+
+    def __init__(  # noqa: PLR0913 - what the wiring hands over
+        self,
+        store: Writer,
+        *,
+        rules: Rules,
+        enqueue: Callable[[sqlite3.Connection, Event, datetime], None],
+        wake_outbox: Callable[[], None],
+        now: Callable[[], datetime],
+        log: Log,
+    ) -> None:
+        self._store = store
+        self.rules = rules
+        self._enqueue = enqueue
+        self._wake_outbox = wake_outbox
+        self._now = now
+        self._log = log
+
+    async def handle(self, batch: Batch) -> Handled:
+        """Read the messages of a batch and keep what they tell, with its checkpoint, in one transaction.
+
+        Raises CommitFailed when nothing was kept: then the source must not advance.
+        """
+        items = await self._read_all(batch.messages)
+        now, rules = self._now(), self.rules
+
+        def work(db: sqlite3.Connection) -> list[Outcome]:
+            outcomes = [_record(Unit(db, rules, now, self._enqueue), item) for item in items]
+            save_checkpoint(db, batch.checkpoint)
+            return outcomes
+
+        outcomes = await self._store.run(work)
+        if any(outcome.events for outcome in outcomes):
+            self._wake_outbox()
+        for outcome in outcomes:
+            self._log_line(outcome)
+        return _handled(outcomes)
+
+    async def _read_all(self, messages: Sequence[RawMessage]) -> list[Item]:
+        items: list[Item] = []
+        turn = time.monotonic()
+        for message in messages:
+            if len(message.data) > READ_ON_LOOP_BYTES:
+                item = await asyncio.to_thread(read_item, message)
+            else:
+                item = read_item(message)
+            if item is not None:
+                items.append(item)
+            if time.monotonic() - turn > MAX_SECONDS_ON_LOOP:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+        return items
+
+    def _log_line(self, outcome: Outcome) -> None:
+        """One line for one handled message; what a sent copy says is worth none of its own."""
+        item = outcome.item
+        fields: dict[str, Any] = {
+            "account": item.place.account,
+            "folder": item.place.folder,
+            "uid": item.place.uid or item.place.name,
+            "outcome": outcome.outcome,
+            "events": [event.id for event in outcome.events],
+        }
+        if isinstance(item, ReadSent):
+            if outcome.events:
+                self._log.info("message handled", **fields, sent=item.sent.message_id)
+        elif isinstance(item, Unusable):
+            self._log.warning("message handled", **fields, report=item.report_id, reason=item.reason)
+        else:
+            fields["recipients"] = [(piece.original or piece.final or ("",))[0] for piece in item.evidence[:20]]
+            self._log.info("message handled", **fields, report=item.report.id, kind=item.report.kind)
+
+
+def read_item(message: RawMessage) -> Item | None:
+    """What a received message is to us: a report, a sent copy, something unusable, or None (ordinary mail)."""
+    try:
+        if message.role is Role.SENT:
+            sent = read_sent(message.data, message.place.account)
+            return None if sent is None else ReadSent(message.place, sent)
+        return _report_item(message, reader.read(message.data))
+    except Exception as error:  # noqa: BLE001 - one bad message must not stop the mailbox; it is told and kept
+        return _failed_on(message.place, message.data, error)
+
+
+def _report_item(message: RawMessage, report: Report | Malformed | None) -> Item | None:
+    if report is None:
+        return None
+    identifier = report_id(report.head, report.report_part)
+    if isinstance(report, Malformed):
+        return Unusable(message.place, identifier, report.reason)
+    kept = stored(report, identifier, message.place.account, message.received_at, announce=message.announce)
+    return ReadReport(message.place, kept, extract(report, identifier, message.received_at))
+
+
+def _failed_on(place: Place, data: bytes, error: Exception) -> Unusable:
+    reason = f"mdnwatch failed to read it ({type(error).__name__}): please report this with the message"
+    return Unusable(place, report_id(Head(), data), reason)
+
+
+def _record(unit: Unit, item: Item) -> Outcome:
+    """One message in a savepoint of its own: if it cannot be kept it is quarantined, and the others go on."""
+    unit.db.execute("SAVEPOINT message")
+    try:
+        outcome = _record_item(unit, item)
+    except sqlite3.OperationalError:
+        # A full disk or a locked file is no fault of the message: the whole batch is tried again.
+        raise
+    except Exception as error:  # noqa: BLE001 - kept, told and logged as unusable
+        unit.db.execute("ROLLBACK TO message")
+        unit.events.clear()
+        identifier = item.report.id if isinstance(item, ReadReport) else report_id(Head(), repr(item.place).encode())
+        bad = Unusable(
+            item.place, identifier, f"mdnwatch failed to keep it ({type(error).__name__}): please report this"
+        )
+        record_malformed(unit, bad.report_id, bad.place, bad.reason)
+        outcome = Outcome(bad, "quarantined")
+    unit.db.execute("RELEASE message")
+    outcome.events = tuple(unit.events)
+    return outcome
+
+
+def _record_item(unit: Unit, item: Item) -> Outcome:
+    if isinstance(item, ReadSent):
+        record_sent(unit, item.sent)
+        return Outcome(item, "sent")
+    if isinstance(item, Unusable):
+        record_malformed(unit, item.report_id, item.place, item.reason)
+        return Outcome(item, "malformed")
+    return Outcome(item, record_report(unit, item.report, item.evidence, item.place))
+
+
+def _handled(outcomes: Sequence[Outcome]) -> Handled:
+    return Handled(
+        reports=sum(isinstance(one.item, ReadReport) for one in outcomes),
+        sent=sum(isinstance(one.item, ReadSent) for one in outcomes),
+        unmatched=sum(one.outcome == "waiting" for one in outcomes),
+        events=sum(len(one.events) for one in outcomes),
+        failures=tuple(one.item.place for one in outcomes if isinstance(one.item, Unusable)),
+    )

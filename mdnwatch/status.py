@@ -1,0 +1,235 @@
+"""What is known: of the whole, of a message or of an address; read from the database, told as JSON or to people."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mdnwatch.model.address import without_case, without_sub_address
+from mdnwatch.model.correlation import message_id_key
+from mdnwatch.model.event import state_facts
+from mdnwatch.model.state import RecipientState
+from mdnwatch.model.stored import from_ms
+from mdnwatch.store import outbox_queries, report_queries, sent_queries
+from mdnwatch.store.outbox_queries import SinkBacklog
+from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
+from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
+
+# A person reads so many; programs ask for one message at a time.
+MAX_MESSAGES = 50
+MAX_EVENTS = 10
+
+Facts = dict[str, Any]
+
+
+def stored(state_dir: Path, query: str | None) -> Facts:
+    """What the database of a `state_dir` holds while no daemon runs. Raises StoreError where there is none."""
+    with closing(connect_for_reading(state_dir / DATABASE_NAME)) as db:
+        facts = overview(db) if query is None else about(db, query)
+    return {"running": False, **facts}
+
+
+def overview(db: sqlite3.Connection) -> Facts:
+    """How much is known, how it was matched, and what was told last."""
+    return {
+        "sent_messages": _count(db, "SELECT count(*) FROM sent_message"),
+        "reports": dict(db.execute("SELECT outcome, count(*) FROM report GROUP BY outcome ORDER BY outcome")),
+        "rungs": dict(
+            db.execute("SELECT rung, count(*) FROM report WHERE rung IS NOT NULL GROUP BY rung ORDER BY rung")
+        ),
+        "events": _count(db, "SELECT count(*) FROM event WHERE body IS NOT NULL"),
+        "sinks": [_sink(backlog) for backlog in outbox_queries.backlog(db)],
+        "last_events": [_last_event(*row) for row in _last_events(db)],
+    }
+
+
+def _sink(backlog: SinkBacklog) -> Facts:
+    endpoint = backlog.endpoint
+    down = endpoint is not None and endpoint.down_since is not None
+    disabled = endpoint is not None and endpoint.disabled_at is not None
+    return {
+        "name": backlog.sink,
+        "state": "disabled" if disabled else "down" if down else "up",
+        "waiting": backlog.waiting,
+        "oldest": _time(from_ms(backlog.oldest)),
+        "down_since": _time(from_ms(endpoint.down_since)) if endpoint else None,
+        "next_probe_at": _time(from_ms(endpoint.next_probe_at)) if endpoint else None,
+        "reason": endpoint.reason if endpoint and (down or disabled) else "",
+    }
+
+
+def about(db: sqlite3.Connection, query: str) -> Facts:
+    """What is known of a Message-ID (with or without angle brackets) or an address; which one is found out.
+
+    `messages` is empty where nothing of that name was sent; `note` says so in words. `waiting_reports` counts
+    the reports that name the Message-ID while no copy of the message is known.
+    """
+    query = query.strip()
+    key = message_id_key(query)
+    messages = [sent_queries.load_message(db, number) for number in sorted(_numbers(db, key))]
+    found = [_message(db, message, sent_queries.recipients_of(db, message.id)) for message in messages]
+    waiting = 0 if found else len(report_queries.reports_with_keys(db, [key]))
+    if not found and not waiting:
+        found = list(_of_address(db, query))
+    facts: Facts = {"query": query, "messages": found, "waiting_reports": waiting}
+    if not found:
+        facts["note"] = _nothing_found(query, waiting)
+    return facts
+
+
+def _numbers(db: sqlite3.Connection, key: str) -> frozenset[int]:
+    return sent_queries.find_by_keys(db, [key]).get(key, frozenset())
+
+
+def _nothing_found(query: str, waiting: int) -> str:
+    if waiting:
+        return f"{waiting} report(s) name this Message-ID, but no copy of the message was found in a Sent folder yet"
+    return f"nothing is known of {query}: no copy with this Message-ID and none to this address was found"
+
+
+def _of_address(db: sqlite3.Connection, address: str) -> Iterator[Facts]:
+    rows = db.execute(
+        "SELECT message, address FROM recipient WHERE mailbox = ? ORDER BY message DESC LIMIT ?",
+        (without_sub_address(address), MAX_MESSAGES),
+    ).fetchall()
+    wanted = without_case(address)
+    for number, known in rows:
+        recipient = sent_queries.load_recipient(db, number, known)
+        # A sub-address is another address to the one who asks: "bob+a" does not tell of "bob+b".
+        if recipient is not None and wanted in {without_case(known), without_sub_address(known)}:
+            yield _message(db, sent_queries.load_message(db, number), [recipient])
+
+
+def _message(db: sqlite3.Connection, message: StoredMessage, recipients: list[StoredRecipient]) -> Facts:
+    return {
+        "message_id": message.message_id,
+        "account": message.account,
+        "from": message.from_address,
+        "subject": message.subject,
+        "sent_at": _time(message.sent_at),
+        "reference": message.reference,
+        "requested": {"mdn": message.requested.mdn, "dsn": list(message.requested.dsn)},
+        "recipients": [_recipient(db, recipient) for recipient in recipients],
+    }
+
+
+def _recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> Facts:
+    state = recipient.state
+    return {
+        "address": recipient.address,
+        "addressed": recipient.addressed,
+        **state_facts(state),
+        "events": recipient.sequence,
+        "members_failed": list(state.members),
+        "handed_over_to": list(state.handed_over_to),
+        "reasons": list(state.reasons),
+        "warnings": list(state.warnings),
+        "times": _times(state),
+        "evidence": list(_evidence(db, recipient)),
+    }
+
+
+def _times(state: RecipientState) -> Facts:
+    return {
+        kind.value: {
+            "first_claimed": _time(times.first_claimed),
+            "last_claimed": _time(times.last_claimed),
+            "first_observed": _time(times.first_observed),
+            "last_observed": _time(times.last_observed),
+        }
+        for kind, times in state.times.items()
+    }
+
+
+def _evidence(db: sqlite3.Connection, recipient: StoredRecipient) -> Iterator[Facts]:
+    for piece, graded in report_queries.evidence_of(db, recipient.message, recipient.address):
+        (rung,) = db.execute("SELECT rung FROM report WHERE id = ?", (piece.report_id,)).fetchone()
+        yield {
+            "report_id": piece.report_id,
+            "block": piece.block,
+            "kind": piece.kind.value,
+            "claimed_at": _time(piece.claimed_at),
+            "observed_at": _time(piece.observed_at),
+            "rung": rung,
+            "grade": graded.grade.value,
+            "grade_reasons": list(graded.reasons),
+            "fields": dict(piece.details),
+        }
+
+
+def _last_events(db: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
+    return db.execute(
+        "SELECT id, type, created_at, body FROM event WHERE body IS NOT NULL ORDER BY created_at DESC, id LIMIT ?",
+        (MAX_EVENTS,),
+    ).fetchall()
+
+
+def _last_event(identifier: str, kind: str, created_at: int, body: str) -> Facts:
+    data = json.loads(body)["data"]
+    return {
+        "id": identifier,
+        "type": kind,
+        "at": _time(from_ms(created_at)),
+        "message_id": data.get("message", {}).get("message_id"),
+        "recipient": data.get("recipient", {}).get("address"),
+    }
+
+
+def _count(db: sqlite3.Connection, sql: str) -> int:
+    return int(db.execute(sql).fetchone()[0])
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a status for a person at a terminal."""
+    if "messages" in facts:
+        yield from _lines_about(facts)
+        return
+    for account in facts.get("accounts", ()):
+        yield f"account {account['name']}: {account['state']}" + (f" ({account['cause']})" if account["cause"] else "")
+        for folder in account.get("folders", ()):
+            yield f"  {folder['name']}: {folder['note'] or 'in agreement since ' + str(folder['last_agreement'])}"
+    for sink in facts.get("sinks", ()):
+        yield _sink_line(sink)
+    yield f"sent messages known: {facts['sent_messages']}"
+    yield "reports: " + (", ".join(f"{n} {outcome}" for outcome, n in facts["reports"].items()) or "none yet")
+    for event in facts["last_events"]:
+        yield f"  {event['at']}  {event['type']}  {event['recipient'] or ''}  {event['message_id'] or ''}".rstrip()
+    if "note" in facts:
+        yield str(facts["note"])
+
+
+def _sink_line(sink: Mapping[str, Any]) -> str:
+    line = f"sink {sink['name']}: {sink['state']}, {sink['waiting']} waiting"
+    if sink.get("oldest"):
+        line += f", the oldest since {sink['oldest']}"
+    return line + (f" ({sink['reason']})" if sink.get("reason") else "")
+
+
+def _lines_about(facts: Mapping[str, Any]) -> Iterator[str]:
+    if "note" in facts:
+        yield str(facts["note"])
+    for message in facts["messages"]:
+        asked = "a receipt was asked for" if message["requested"]["mdn"] else "no request for a receipt in the copy"
+        yield f"{message['message_id']}  {message['subject']}"
+        yield f"  sent {message['sent_at'] or 'at an unknown time'} by {message['account']}; {asked}"
+        for recipient in message["recipients"]:
+            yield from _recipient_lines(recipient)
+
+
+def _recipient_lines(recipient: Mapping[str, Any]) -> Iterator[str]:
+    beside = [*recipient["flags"], *([] if recipient["addressed"] else ["never addressed"])]
+    summary = recipient["summary"] if recipient["evidence"] else "no evidence"
+    yield f"  {recipient['address']}: {summary}" + (f" ({', '.join(beside)})" if beside else "")
+    for piece in recipient["evidence"]:
+        reasons = f" ({', '.join(piece['grade_reasons'])})" if piece["grade_reasons"] else ""
+        when = piece["claimed_at"] or piece["observed_at"]
+        yield f"    {piece['kind']} {when}, matched by {piece['rung']}, {piece['grade']}{reasons}"

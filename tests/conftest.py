@@ -1,0 +1,53 @@
+"""What holds for every test: pure ones first, and no exception that nobody sees."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Generator
+
+import pytest
+
+# What asyncio says when a task or a callback fails and nobody asks for its result.
+LOGGER = logging.getLogger("asyncio")
+
+
+class _Unseen(logging.Handler):
+    """Collects what asyncio can only complain about: a leaked task that failed would otherwise pass unseen."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.complaints: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.complaints.append(f"{record.getMessage()}\n{error!r}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.stash[UNSEEN] = _Unseen()
+    LOGGER.addHandler(item.stash[UNSEEN])
+    try:
+        return (yield)
+    finally:
+        LOGGER.removeHandler(item.stash[UNSEEN])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield
+    if item.get_closest_marker("asyncio"):
+        # A task complains when it is collected, and one in a reference cycle is not until then.
+        gc.collect()
+    complaints = item.stash[UNSEEN].complaints
+    if complaints:
+        pytest.fail("an exception that nobody saw:\n" + "\n".join(complaints), pytrace=False)
+
+
+UNSEEN = pytest.StashKey[_Unseen]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tests speak first; those that start servers come last."""
+    items.sort(key=lambda item: item.get_closest_marker("servers") is not None)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from facts import SENT_AT, head, mdn, sent_message
+
+from mdnwatch import retention
+from mdnwatch.model.evidence import extract
+from mdnwatch.model.received import Place
+from mdnwatch.model.report import report_id
+from mdnwatch.model.stored import stored
+from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.store.sqlite import Store
+
+
+@dataclass
+class Limits:
+    wait_for_sent: timedelta
+    max_waiting: int
+
+
+@dataclass
+class Log:
+    lines: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+
+    def info(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - as structlog
+        self.lines.put_nowait({"event": event, **fields})
+
+    error = info
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(tmp_path)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def keep_waiting(store: Store, number: int, at: datetime, *, matched: bool = False) -> None:
+    message_id = f"<m{number}@mail.example>"
+    report = mdn(head(f"<r{number}@x>"), original_message_id=message_id)
+    identifier = report_id(report.head, report.report_part)
+    kept = stored(report, identifier, "sales", at, announce=True)
+
+    def work(db: Any) -> None:  # noqa: ANN401 - a connection
+        unit = Unit(db, Rules(), at, lambda *_: None)
+        if matched:
+            record_sent(unit, sent_message(message_id))
+        record_report(unit, kept, extract(report, identifier, at), Place("sales", "INBOX", 1, number))
+
+    await store.run(work)
+
+
+async def swept(store: Store, limits: retention.Limits, now: datetime) -> tuple[dict[str, Any], int]:
+    """The line that the first sweep logs, and how many reports it left."""
+    log = Log()
+    task = asyncio.create_task(retention.run(store, lambda: limits, lambda: now, log))
+    line = await asyncio.wait_for(log.lines.get(), 5)
+    task.cancel()
+    await asyncio.wait([task])
+    (left,) = await store.read(lambda db: db.execute("SELECT count(*) FROM report").fetchone())
+    return line, left
+
+
+@pytest.mark.asyncio
+async def test_reports_that_waited_too_long_are_dropped_and_matched_ones_stay(store: Store) -> None:
+    now = datetime.now(SENT_AT.tzinfo)
+    await keep_waiting(store, 1, now - timedelta(days=31))
+    await keep_waiting(store, 2, now - timedelta(days=29))
+    await keep_waiting(store, 3, now - timedelta(days=90), matched=True)
+    line, left = await swept(store, Limits(timedelta(days=30), 100), now)
+    assert (line, left) == ({"event": "waiting reports dropped", "reports": 1}, 2)
+
+
+@pytest.mark.asyncio
+async def test_of_too_many_waiting_reports_the_oldest_are_dropped(store: Store) -> None:
+    now = datetime.now(SENT_AT.tzinfo)
+    for number in range(10):
+        await keep_waiting(store, number, now - timedelta(hours=number))
+    line, left = await swept(store, Limits(timedelta(days=30), 4), now)
+    assert (line["reports"], left) == (6, 4)
+    oldest = await store.read(lambda db: db.execute("SELECT min(first_seen) FROM report").fetchone()[0])
+    assert oldest > (now - timedelta(hours=4)).timestamp() * 1000
+
+
+@pytest.mark.asyncio
+async def test_a_sweep_that_fails_is_logged_and_does_not_end_the_sweeping(store: Store) -> None:
+    await store.run(lambda db: db.execute("DROP TABLE event_rate").fetchone())
+    log = Log()
+    limits = Limits(timedelta(days=30), 4)
+    task = asyncio.create_task(retention.run(store, lambda: limits, lambda: datetime.now(SENT_AT.tzinfo), log))
+    line = await asyncio.wait_for(log.lines.get(), 5)
+    assert line["event"] == "sweep failed"
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])

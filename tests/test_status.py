@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from facts import SENT_AT, block, dsn, head, mdn, sent_message
+
+from mdnwatch import status
+from mdnwatch.errors import StoreError
+from mdnwatch.model.event import Event
+from mdnwatch.model.evidence import extract
+from mdnwatch.model.received import Place
+from mdnwatch.model.report import Action, Report, report_id
+from mdnwatch.model.sent import SentMessage
+from mdnwatch.model.stored import stored, to_ms
+from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.store import outbox_queries
+from mdnwatch.store.migrate import migrate
+
+NOW = SENT_AT + timedelta(days=1)
+
+
+def record(db: sqlite3.Connection, *facts: Report | SentMessage) -> None:
+    def enqueue(db: sqlite3.Connection, event: Event, now: datetime) -> None:
+        outbox_queries.enqueue(db, event.id, ["crm"], event.order_key, to_ms(now) or 0)
+
+    unit = Unit(db, Rules(), NOW, enqueue)
+    for uid, fact in enumerate(facts, 1):
+        if isinstance(fact, Report):
+            identifier = report_id(fact.head, fact.report_part)
+            kept = stored(fact, identifier, "sales", NOW, announce=True)
+            record_report(unit, kept, extract(fact, identifier, NOW), Place("sales", "INBOX", 1, uid))
+        else:
+            record_sent(unit, fact)
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, Path(":memory:"))
+        yield db
+
+
+def lines(db: sqlite3.Connection, query: str) -> str:
+    return "\n".join(status.for_people(status.about(db, query)))
+
+
+def test_a_message_tells_of_each_recipient_and_of_silence_as_silence(db: sqlite3.Connection) -> None:
+    record(db, sent_message(recipients=["bob@there.example", "carol@there.example"], mdn=True), mdn(head()))
+    assert lines(db, "<offer@mail.example>").splitlines() == [
+        "<offer@mail.example>  Offer",
+        "  sent 2026-11-23T09:00:00Z by sales; a receipt was asked for",
+        "  bob@there.example: displayed",
+        "    displayed 2026-11-23T10:00:00Z, matched by original-message-id, consistent",
+        "  carol@there.example: no evidence",
+    ]
+
+
+@pytest.mark.parametrize("query", ["<offer@mail.example>", "offer@mail.example", " <offer@mail.example> "])
+def test_a_message_id_is_found_with_and_without_brackets(db: sqlite3.Connection, query: str) -> None:
+    record(db, sent_message())
+    (message,) = status.about(db, query)["messages"]
+    assert message["message_id"] == "<offer@mail.example>"
+
+
+def test_an_address_tells_of_what_was_sent_to_it_and_of_nobody_else(db: sqlite3.Connection) -> None:
+    record(
+        db, sent_message(recipients=["bob@there.example", "carol@there.example"]), sent_message("<two@mail.example>")
+    )
+    found = status.about(db, "Bob@There.example")["messages"]
+    assert [message["message_id"] for message in found] == ["<two@mail.example>", "<offer@mail.example>"]
+    assert {recipient["address"] for message in found for recipient in message["recipients"]} == {"bob@there.example"}
+
+
+def test_a_sub_address_is_found_by_itself_and_by_its_mailbox_but_not_by_another(db: sqlite3.Connection) -> None:
+    record(db, sent_message(recipients=["bob+offers@there.example"]))
+    assert status.about(db, "bob+offers@there.example")["messages"]
+    assert status.about(db, "bob@there.example")["messages"]
+    assert not status.about(db, "bob+else@there.example")["messages"]
+
+
+def test_a_report_that_waits_is_told_of(db: sqlite3.Connection) -> None:
+    record(db, mdn(head()))
+    assert "1 report(s) name this Message-ID, but no copy of the message was found" in lines(db, "<offer@mail.example>")
+
+
+def test_what_is_unknown_is_said_to_be(db: sqlite3.Connection) -> None:
+    assert lines(db, "nobody@x.example").startswith("nothing is known of nobody@x.example")
+
+
+def test_the_overview_counts_reports_rungs_and_what_waits(db: sqlite3.Connection) -> None:
+    refused = dsn(head("<d@x>"), [block("bob@there.example", Action.FAILED)])
+    record(db, sent_message(), mdn(head()), refused, mdn(head("<other@x>"), original_message_id="<unknown@x>"))
+    facts = status.overview(db)
+    assert facts["sent_messages"] == 1
+    assert facts["reports"] == {"matched": 2, "waiting": 1}
+    assert facts["rungs"] == {"original-message-id": 1, "returned-message-id": 1}
+    (sink,) = facts["sinks"]
+    assert (sink["name"], sink["state"], sink["waiting"]) == ("crm", "up", 2)
+    assert {event["type"] for event in facts["last_events"]} == {"recipient.displayed", "recipient.failed"}
+
+
+def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="has not run with this state_dir yet"):
+        status.stored(tmp_path, None)
