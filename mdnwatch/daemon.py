@@ -300,7 +300,8 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     # What they raise besides the cancellation is the group's to tell.
-    await asyncio.wait(tasks)
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 - any tree of values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,10 @@ from mdnwatch.store.outbox_queries import SinkBacklog
 from mdnwatch.store.outbox_units import Announce, Ended, Leased, Turn
 
 T = TypeVar("T")
+
+# So many times its concurrency is leased for a sink, so that the next attempt need not wait for the disk. What
+# is leased and not sent when the process dies waits for a first delay in vain, and no longer.
+LEASED_AHEAD = 4
 
 # Seconds. The watchdog is fed, and the clock looked at, at least this often.
 LONGEST_REST = 10.0
@@ -68,45 +73,57 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """An attempt under way. `deadline` is in the loop's time."""
+    """An attempt under way since `began_at` (ms UTC). `deadline` is in the loop's time."""
 
     attempt: Attempt
+    began_at: int
     deadline: float
 
 
 @dataclass(slots=True)
 class _Route:
-    """One sink at work. `next_due` is when its next head is due (ms UTC); it is not to be trusted while `look` is set.
+    """One sink at work: attempts that are under way, and those leased that can begin at any moment.
 
-    Methods take the endpoint, since it is asked about before a change of it is written, too.
+    `next_due` is when its next head is due (ms UTC); it is not to be trusted while `look` is set. While `held` an
+    outcome that may take the endpoint down has yet to be judged. Methods take the endpoint, since it is asked about
+    before a change of it is written, too.
     """
 
     sink: Sink
     endpoint: Endpoint
     running: dict[asyncio.Task[Outcome], _Running] = field(default_factory=dict)
+    ready: deque[Attempt] = field(default_factory=deque)
+    held: bool = False
     look: bool = True
     next_due: int | None = None
 
-    def may_begin(self, endpoint: Endpoint, now: int) -> int:
-        """How many attempts may begin."""
+    def may_lease(self, endpoint: Endpoint, now: int) -> int:
+        """How many attempts may be written down."""
         if endpoint.disabled_at is not None:
             return 0
         if endpoint.down_since is not None:
             return 0 if self._is_probed(endpoint) or now < (endpoint.next_probe_at or 0) else 1
-        return max(self.sink.settings.concurrency - len(self.running), 0)
+        return self._room()
+
+    def _room(self) -> int:
+        return max(self.sink.settings.concurrency * LEASED_AHEAD - len(self.running) - len(self.ready), 0)
+
+    def may_begin(self) -> bool:
+        """Whether the next attempt of those leased can begin."""
+        return bool(self.ready) and not self.held and len(self.running) < self.sink.settings.concurrency
 
     def has_due(self, now: int) -> bool:
         """Whether the database is worth asking."""
         return self.look or (self.next_due is not None and self.next_due <= now)
 
     def wakes_at(self) -> int | None:
-        """When the next attempt may begin (ms UTC); None when only an outcome or a new event can change that."""
+        """When the next attempt may be leased (ms UTC); None when only an outcome or a new event changes that."""
         due = 0 if self.look else self.next_due
         if due is None or self.endpoint.disabled_at is not None:
             return None
         if self.endpoint.down_since is not None:
             return None if self._is_probed(self.endpoint) else max(due, self.endpoint.next_probe_at or 0)
-        return due if len(self.running) < self.sink.settings.concurrency else None
+        return due if self._room() else None
 
     def overdue(self, time: float) -> Iterator[asyncio.Task[Outcome]]:
         """The attempts whose deadline has passed; the oldest come first."""
@@ -184,7 +201,8 @@ class Outbox:
             self._break_off()
 
     def _is_finished(self) -> bool:
-        return self._stop_at is not None and not self._ended and not any(r.running for r in self._routes.values())
+        is_idle = not any(route.running or route.ready for route in self._routes.values())
+        return self._stop_at is not None and not self._ended and is_idle
 
     def _stop_is_over(self) -> bool:
         return self._stop_at is not None and asyncio.get_running_loop().time() >= self._stop_at
@@ -225,7 +243,7 @@ class Outbox:
         self._break_off_overdue()
         await self._mind_the_clock()
         turn = self._judge()
-        if not turn.steps and not turn.places:
+        if not turn.steps and not turn.withdrawn and not turn.places:
             return
         ended, self._ended = self._ended, []
         write = partial(
@@ -235,6 +253,9 @@ class Outbox:
             leased = await self._store.run(write)
         except BaseException:
             self._ended = ended + self._ended
+            for attempt in turn.withdrawn:
+                self._routes[attempt.sink].ready.append(attempt)
+                self._routes[attempt.sink].held = True
             self.wake()
             raise
         self._apply(turn, leased)
@@ -253,14 +274,24 @@ class Outbox:
             route.look = True
         changed = [(self._routes[name].endpoint, endpoint) for name, endpoint in endpoints.items()]
         changed = [(before, after) for before, after in changed if after is not before]
-        return Turn(moment.now, steps, changed, self._places(endpoints, moment.now))
+        return Turn(moment.now, steps, changed, self._withdrawn(endpoints), self._places(endpoints, moment.now))
+
+    def _withdrawn(self, endpoints: Mapping[str, Endpoint]) -> list[Attempt]:
+        """What was leased, and will not begin: the endpoint is down, or the outbox stops."""
+        withdrawn: list[Attempt] = []
+        for name, route in self._routes.items():
+            route.held = False
+            if self._stop_at is not None or endpoints[name].down_since is not None:
+                withdrawn += route.ready
+                route.ready.clear()
+        return withdrawn
 
     def _places(self, endpoints: Mapping[str, Endpoint], now: int) -> list[tuple[Endpoint, int]]:
         if self._stop_at is not None:
             return []
         places = []
         for name, route in self._routes.items():
-            free = route.may_begin(endpoints[name], now)
+            free = route.may_lease(endpoints[name], now)
             if free and route.has_due(now):
                 # Unset before the database is asked: what is queued meanwhile sets it again.
                 route.look = False
@@ -274,11 +305,9 @@ class Outbox:
         for of_sink in leased:
             route = self._routes[of_sink.sink]
             route.next_due = of_sink.next_due
-            deadline = asyncio.get_running_loop().time() + route.sink.settings.timeout.total_seconds() + SINK_MARGIN
-            for attempt in of_sink.attempts:
-                task = asyncio.create_task(self._send(route.sink, attempt))
-                route.running[task] = _Running(attempt, deadline)
-                task.add_done_callback(partial(self._take, route))
+            route.ready.extend(of_sink.attempts)
+        for route in self._routes.values():
+            self._start(route)
         for ended, step in turn.steps:
             self._log_attempt(ended, step, turn.now)
         for before, after in turn.changed:
@@ -286,6 +315,14 @@ class Outbox:
                 self._log_endpoint(before, after)
                 # Told to the other sinks, for which there may be something new now.
                 self.wake()
+
+    def _start(self, route: _Route) -> None:
+        while self._stop_at is None and route.may_begin():
+            attempt = route.ready.popleft()
+            deadline = asyncio.get_running_loop().time() + route.sink.settings.timeout.total_seconds() + SINK_MARGIN
+            task = asyncio.create_task(self._send(route.sink, attempt))
+            route.running[task] = _Running(attempt, self._now(), deadline)
+            task.add_done_callback(partial(self._take, route))
 
     async def _send(self, sink: Sink, attempt: Attempt) -> Outcome:
         notification = Outgoing(attempt.event_id, attempt.event_type, attempt.body.encode("utf-8"), attempt.number)
@@ -302,7 +339,10 @@ class Outbox:
             outcome = task.result()
         elif running.deadline <= asyncio.get_running_loop().time():
             outcome = Outcome(Verdict.UNAVAILABLE, "the sink did not keep its time limit")
-        self._ended.append(Ended(running.attempt, outcome))
+        self._ended.append(Ended(running.attempt, running.began_at, outcome))
+        if outcome is None or outcome.verdict in (Verdict.UNAVAILABLE, Verdict.GONE):
+            route.held = True
+        self._start(route)
         self._wake.set()
 
     async def _rest(self) -> None:

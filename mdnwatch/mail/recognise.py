@@ -107,7 +107,6 @@ _CANDIDATE_TYPES = frozenset(
     {"multipart/report", "multipart/signed", "multipart/parallel", "application/ms-tnef", "application/pkcs7-mime"}
 )
 _CANDIDATE_FIELDS = (
-    "auto-submitted",
     "disposition",
     "final-recipient",
     "original-message-id",

@@ -42,8 +42,8 @@ class Verdict(StrEnum):
 class Outcome:
     """What came of an attempt.
 
-    `cause` says it to people, without secrets and foreign text; `status` is the HTTP status where there was one.
-    `retry_after` is how many seconds the endpoint asked to be left alone, None if it did not ask.
+    `cause` says to people why not ("" when delivered), without secrets and foreign text; `status` is the HTTP
+    status where there was one. `retry_after` is how many seconds the endpoint asked to be left alone, None if it did not ask.
     """
 
     verdict: Verdict

@@ -83,7 +83,8 @@ class Endpoint:
 class Attempt:
     """A leased notification. The counters are those from before this attempt, but `number`, which is 1 at first.
 
-    `waited` is the sum of the delays that its own failures have cost. `due_at` holds if no outcome is ever known.
+    `waited` is the sum of the delays that its own failures have cost. It was due at `was_due_at`, and is again at
+    `due_at` if no outcome is ever known.
     """
 
     id: int
@@ -96,7 +97,7 @@ class Attempt:
     rejections: int
     waited: int
     previous_at: int | None
-    began_at: int
+    was_due_at: int
     due_at: int
     epoch: int
 

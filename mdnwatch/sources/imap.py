@@ -187,8 +187,10 @@ class ImapSource:
 
     async def _backfill_for_a_while(self, client: Client, watch: FolderWatch) -> None:
         end = asyncio.get_running_loop().time() + LOOK_SECONDS
-        while watch.has_backlog and asyncio.get_running_loop().time() < end:
+        while watch.has_backlog:
             await watch.backfill(client)
+            if asyncio.get_running_loop().time() >= end:
+                break
 
     def _plan_sent_looks(self, watch: FolderWatch) -> None:
         """Reports that found no sent message: perhaps its copy is already, or soon, in a Sent folder."""

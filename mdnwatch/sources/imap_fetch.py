@@ -51,8 +51,12 @@ class _Pace:
         self.width = min(self.widest, self.width * 2)
         self.strikes.clear()
 
-    def hopeless(self, window: Sequence[int]) -> bool:
+    def suspects(self, window: Sequence[int]) -> bool:
         return len(window) == 1 and self.strikes.get(window[0], 0) >= MAX_STRIKES
+
+    def condemns(self, window: Sequence[int]) -> bool:
+        """It failed once more, although the server gave others just before."""
+        return len(window) == 1 and self.strikes.get(window[0], 0) > MAX_STRIKES
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +148,19 @@ class Fetcher:
 
     async def _window(self, client: Client, window: list[int], way: Way) -> None:
         pace = self._pace(way)
-        try:
-            if pace.hopeless(window):
-                await self._pass_over(client, window[0], way, "the connection is lost whenever it is fetched")
+        if pace.suspects(window):
+            await self._require_others(client, window, way, "the connection is lost whenever one is fetched")
+            if pace.condemns(window):
+                await self._pass_over(window[0], way, "the connection is lost whenever it is fetched")
                 return
+        try:
             rows = await client.fetch(uid_set(sorted(window)), way.items)
             await self._handle(client, rows, window, way)
         except CommandRefused as error:
             pace.failed(window)
             if len(window) == 1:
-                await self._pass_over(client, window[0], way, str(error))
+                await self._require_others(client, window, way, str(error))
+                await self._pass_over(window[0], way, str(error))
         except SourceError:
             pace.failed(window)
             raise
@@ -229,26 +236,23 @@ class Fetcher:
             announce=way.announce,
         )
 
-    async def _pass_over(self, client: Client, uid: int, way: Way, reason: str) -> None:
-        """Leave one message out, if the server gives others: otherwise it is the server, not the message."""
-        pace = self._pace(way)
-        alone = client.exists <= 1 and pace.hopeless([uid])
-        if not alone and not await self._gives_others(client, uid):
-            raise SourceError(f"folder {self._folder.name}: the server gives no messages: {reason}")
-        self._context.log.warning("message passed over", reason=reason, **self._where(uid))
-        pace.strikes.pop(uid, None)
-        await self._hand_over([], way.after(self._stored, uid))
-
-    @staticmethod
-    async def _gives_others(client: Client, uid: int) -> bool:
+    async def _require_others(self, client: Client, window: list[int], way: Way, reason: str) -> None:
+        """Raise SourceError unless the server gives other messages: otherwise it is the server, not this message."""
+        if client.exists <= 1 and self._pace(way).suspects(window):
+            return
         for number in ("1", "*"):
             try:
                 rows = await client.fetch_by_number(number, "(UID BODY.PEEK[HEADER]<0.64>)")
             except CommandRefused:
                 continue
-            if any(row.uid != uid and row.data is not None for row in rows):
-                return True
-        return False
+            if any(row.uid not in window and row.data is not None for row in rows):
+                return
+        raise SourceError(f"folder {self._folder.name}: the server gives no messages: {reason}")
+
+    async def _pass_over(self, uid: int, way: Way, reason: str) -> None:
+        self._context.log.warning("message passed over", reason=reason, **self._where(uid))
+        self._pace(way).strikes.pop(uid, None)
+        await self._hand_over([], way.after(self._stored, uid))
 
     async def _hand_over(self, messages: list[RawMessage], mark: Mark) -> None:
         self._context.beat()

@@ -30,6 +30,9 @@ MAX_ANSWER_BYTES = 64 * 1024**2
 # Beside the literal of a message, its FETCH response holds a few numbers and a date.
 RESPONSE_ROOM_BYTES = 64 * 1024
 
+# So much of a greeting that is none is shown: enough to recognise another protocol.
+GREETING_ROOM = 80
+
 # A server that sends a byte now and then is not silent, and yet gets nowhere.
 TOTAL_PER_SILENCE = 10
 
@@ -42,6 +45,7 @@ TCP_OPTIONS: Mapping[int, int] = {
     socket.TCP_USER_TIMEOUT: 90_000,  # milliseconds
 }
 
+_BYE = re.compile(rb"\* BYE(?: |\Z)", re.IGNORECASE)
 _COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)\b", re.IGNORECASE)
 
 
@@ -138,9 +142,12 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
     def _greeted(self, line: str) -> None:
         # RFC 9051 §7.1: a greeting is OK, PREAUTH or BYE.
         self.greeting = line
-        word = line.removeprefix("* ").partition(" ")[0].upper()
-        if word not in {"OK", "PREAUTH"}:
-            self.fail(f"the server lets nobody in: {grammar.words(line[5:]) or 'it does not greet'}")
+        word, _, said = line.removeprefix("* ").partition(" ")
+        word = word.upper()
+        if word == "BYE":
+            self.fail(f"the server lets nobody in: {grammar.words(said)}")
+        elif word not in {"OK", "PREAUTH"}:
+            self.fail(f"this is no IMAP server, it says: {line[:GREETING_ROOM]}")
         self.state = aioimaplib.AUTH if word == "PREAUTH" else aioimaplib.NONAUTH
         self._wake()
 
@@ -148,8 +155,8 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         line = response[0]
         if match := _COUNT.match(line):
             self._counted(int(match[1]), match[2].upper())
-        elif line[:6].upper() == b"* BYE ":
-            self.fail(f"the server closed the connection: {grammar.words(text_of(line)[6:])}")
+        elif _BYE.match(line):
+            self.fail(f"the server closed the connection: {grammar.words(text_of(line)[len('* BYE ') :])}")
         elif self._exchange is not None:
             self._exchange.responses.append(response)
             self._exchange.size += sum(map(len, response))

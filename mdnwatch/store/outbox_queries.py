@@ -45,9 +45,9 @@ def lease(  # noqa: PLR0913 - what an attempt is made of
     outcome is ever recorded.
     """
     rows = db.execute(
-        "SELECT n.id, n.order_key, n.event, e.type, e.body, n.attempts, n.rejections, n.waited, n.attempted_at"
-        " FROM notification n JOIN event e ON e.id = n.event"
-        " WHERE n.sink = ? AND n.state = 'head' AND n.due_at <= ? ORDER BY n.due_at, n.id LIMIT ?",
+        "SELECT n.id, n.order_key, n.event, e.type, e.body, n.attempts, n.rejections, n.waited,"
+        " n.attempted_at, n.due_at FROM notification n JOIN event e ON e.id = n.event WHERE n.sink = ? AND n.state = 'head' AND n.due_at <= ?"
+        " ORDER BY n.due_at, n.id LIMIT ?",
         (sink, now, limit),
     ).fetchall()
     due_at = {rejections: now + delay(rejections + 1) for rejections in {row[6] for row in rows}}
@@ -55,7 +55,7 @@ def lease(  # noqa: PLR0913 - what an attempt is made of
         ids = _padded([row[0] for row in rows if row[6] == rejections])
         db.execute(
             "UPDATE notification SET state = 'leased', attempts = attempts + 1, attempted_at = ?, due_at = ?"
-            f" WHERE id IN ({_marks(ids)})",
+            f" WHERE id IN ({_marks(ids)})",  # noqa: S608 - question marks
             (now, due, *ids),
         )
     return [
@@ -70,12 +70,20 @@ def lease(  # noqa: PLR0913 - what an attempt is made of
             rejections=rejections,
             waited=waited,
             previous_at=previous_at,
-            began_at=now,
+            was_due_at=was_due_at,
             due_at=due_at[rejections],
             epoch=epoch,
         )
-        for identifier, order_key, event, kind, body, made, rejections, waited, previous_at in rows
+        for identifier, order_key, event, kind, body, made, rejections, waited, previous_at, was_due_at in rows
     ]
+
+
+def withdraw(db: sqlite3.Connection, attempts: Iterable[Attempt]) -> None:
+    """Attempts that were written down will not be made: as if they had not been leased."""
+    db.executemany(
+        "UPDATE notification SET state = 'head', attempts = ?, attempted_at = ?, due_at = ? WHERE id = ?",
+        [(attempt.number - 1, attempt.previous_at, attempt.was_due_at, attempt.id) for attempt in attempts],
+    )
 
 
 def _padded(ids: Sequence[int]) -> list[int]:
@@ -95,48 +103,44 @@ def next_due(db: sqlite3.Connection, sink: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def settle(db: sqlite3.Connection, steps: Sequence[tuple[Attempt, Step]], now: int) -> None:
-    """Record what became of attempts; where a notification is finished, the next of its order key is the head.
+def settle(db: sqlite3.Connection, ended: Sequence[tuple[Attempt, int, Step]], now: int) -> None:
+    """Record what became of attempts, each with the time at which it really began.
 
-    A few statements for all of them, rather than for each: the writer thread gives up the interpreter's lock with
-    every statement, and waits to get it back.
+    Where a notification is finished, the next of its order key is the head. A few statements do for all of them:
+    with each one the writer thread gives up the interpreter's lock, and has to wait to get it back.
     """
-    delivered = [attempt.id for attempt, step in steps if step.state is NotificationState.DELIVERED]
+    delivered = [attempt.id for attempt, _, step in ended if step.state is NotificationState.DELIVERED]
     if delivered:
         ids = _padded(delivered)
         db.execute(
             "UPDATE notification SET state = 'delivered', last_error = NULL, finished_at = ?"
-            f" WHERE id IN ({_marks(ids)})",
+            f" WHERE id IN ({_marks(ids)})",  # noqa: S608 - question marks
             (now, *ids),
         )
+    failed = [one for one in ended if one[2].state is not NotificationState.DELIVERED]
     db.executemany(
         "UPDATE notification SET state = ?, due_at = ?, not_before = ?, rejections = ?, waited = ?, last_error = ?,"
-        " finished_at = ? WHERE id = ?",
-        [
-            (
-                step.state.value,
-                step.due_at,
-                step.not_before,
-                step.rejections,
-                step.waited,
-                step.last_error,
-                now if step.state is NotificationState.GIVEN_UP else None,
-                attempt.id,
-            )
-            for attempt, step in steps
-            if step.state is not NotificationState.DELIVERED
-        ],
+        " attempted_at = ?, finished_at = ? WHERE id = ?",
+        [(*_columns(step), began_at, _finished_at(step, now), attempt.id) for attempt, began_at, step in failed],
     )
-    given_up = [attempt.id for attempt, step in steps if step.state is NotificationState.GIVEN_UP]
+    given_up = [attempt.id for attempt, _, step in failed if step.state is NotificationState.GIVEN_UP]
     if delivered or given_up:
         _promote(db, _padded([*delivered, *given_up]))
+
+
+def _columns(step: Step) -> tuple[str | int | None, ...]:
+    return step.state.value, step.due_at, step.not_before, step.rejections, step.waited, step.last_error
+
+
+def _finished_at(step: Step, now: int) -> int | None:
+    return now if step.state is NotificationState.GIVEN_UP else None
 
 
 def _promote(db: sqlite3.Connection, finished: Sequence[int]) -> None:
     db.execute(
         "UPDATE notification SET state = 'head' WHERE state = 'waiting' AND id IN (SELECT (SELECT min(next.id)"
         " FROM notification next WHERE next.sink = done.sink AND next.order_key = done.order_key"
-        f" AND next.finished_at IS NULL) FROM notification done WHERE done.id IN ({_marks(finished)}))",
+        f" AND next.finished_at IS NULL) FROM notification done WHERE done.id IN ({_marks(finished)}))",  # noqa: S608 - question marks
         finished,
     )
 

@@ -20,17 +20,19 @@ class Ended:
     """An attempt that has ended; `outcome` is None when it was broken off."""
 
     attempt: Attempt
+    began_at: int
     outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one unit of work writes: what attempts have come to, what that says of endpoints, and what may begin."""
+    """What one unit of work writes: what attempts have come to, what that says of endpoints, and what comes next."""
 
     now: int
     steps: Sequence[tuple[Ended, Step]]
     changed: Sequence[tuple[Endpoint, Endpoint]]  # before, after
-    places: Sequence[tuple[Endpoint, int]]  # how many attempts may begin
+    withdrawn: Sequence[Attempt]  # not made after all
+    places: Sequence[tuple[Endpoint, int]]  # how many attempts may be leased
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ def set_back(db: sqlite3.Connection, *, endpoints: Sequence[Endpoint], now: int,
 
 def write(db: sqlite3.Connection, *, turn: Turn, announce: Announce, delay: Callable[[int], int]) -> list[Leased]:
     """One turn of the outbox; `delay` gives the milliseconds until the next attempt after the n-th rejection."""
-    outbox_queries.settle(db, [(ended.attempt, step) for ended, step in turn.steps], turn.now)
+    outbox_queries.settle(db, [(ended.attempt, ended.began_at, step) for ended, step in turn.steps], turn.now)
+    outbox_queries.withdraw(db, turn.withdrawn)
     for before, after in turn.changed:
         _write_endpoint(db, before, after, turn.now, announce)
     leased = []
