@@ -15,7 +15,6 @@ from mdnwatch.model.authenticity import Grade, Graded, grade
 from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
 from mdnwatch.model.event import (
     Event,
-    MessageFacts,
     RecipientFacts,
     event_type_of,
     flood_event,
@@ -171,7 +170,7 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
         event = recipient_event(
             identifier=identifier,
             sequence=after.sequence,
-            message=_message_facts(message),
+            message=message,
             recipient=_recipient_facts(unit, recipient, after.state),
             piece=piece,
             graded=graded,
@@ -192,18 +191,6 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
             _enqueue(unit, event)
     if after != recipient:
         sent_queries.save_state(unit.db, after)
-
-
-def _message_facts(message: StoredMessage) -> MessageFacts:
-    return MessageFacts(
-        message_id=message.message_id,
-        from_address=message.from_address,
-        account=message.account,
-        subject=message.subject,
-        sent_at=message.sent_at,
-        requested=message.requested,
-        reference=message.reference,
-    )
 
 
 def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientState) -> RecipientFacts:

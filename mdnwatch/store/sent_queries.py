@@ -6,10 +6,10 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from mdnwatch.model.address import canonical, find, split, without_sub_address
 from mdnwatch.model.correlation import message_id_key
+from mdnwatch.model.event import MessageFacts
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.state import RecipientState
 from mdnwatch.model.stored import dump, from_ms, state_content, state_from, to_ms
@@ -18,19 +18,12 @@ from mdnwatch.model.stored import dump, from_ms, state_content, state_from, to_m
 MAX_RECIPIENTS_FOR_HINT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A row of sent_message. `id` is the row's; Message-ID with angle brackets; `sent_at` aware UTC."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage(MessageFacts):
+    """A row of sent_message: what events tell of it, and the number of the row."""
 
     id: int
-    message_id: str
-    from_address: str
-    account: str
-    subject: str
-    sent_at: datetime | None
-    requested: Requested
     envelope_id: str | None
-    reference: str | None
 
 
 @dataclass(frozen=True, slots=True)
