@@ -53,7 +53,7 @@ class _Receiver:
     async def receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         identifier, at = request.headers["webhook-id"], request.headers["webhook-timestamp"]
-        expected = signatures([self.secret], identifier, int(at), body)
+        expected = signatures([hmac.new(self.secret, digestmod="sha256")], identifier, int(at), body)
         if not hmac.compare_digest(expected, request.headers["webhook-signature"]):
             return web.Response(status=401)
         event = json.loads(body)
