@@ -209,10 +209,10 @@ def _directories(document: Mapping[str, Any], environ: Mapping[str, str]) -> dic
     state = document.get("state_dir", state)
     if runtime := environ.get("RUNTIME_DIRECTORY", "").split(":")[0]:
         found["runtime_dir"] = runtime
-    elif isinstance(state, str):
-        of_service = SYSTEM_RUNTIME / Path(state).name
-        belongs = Path(state).parent == SYSTEM_STATE and of_service.is_dir()
-        found["runtime_dir"] = of_service if belongs else state
+    else:
+        of_service = SYSTEM_RUNTIME / Path(str(state)).name
+        belongs = Path(str(state)).parent == SYSTEM_STATE and of_service.is_dir()
+        found["runtime_dir"] = of_service if belongs else str(state)
     return found
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -71,7 +72,7 @@ def installed() -> Iterator[None]:
         pytest.skip(f"only root can put {LAUNCHER} in its place")
     top = next(path for path in (Path("/opt"), Path("/opt/mdnwatch"), LAUNCHER.parent, LAUNCHER) if not path.exists())
     LAUNCHER.parent.mkdir(parents=True, exist_ok=True)
-    LAUNCHER.write_text(f'#!/bin/sh\nexec {sys.executable} -m mdnwatch "$@"\n')
+    LAUNCHER.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mdnwatch "$@"\n')
     LAUNCHER.chmod(0o755)
     try:
         yield

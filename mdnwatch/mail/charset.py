@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TextIO, cast
 
-# Only what a charset guess needs: it costs milliseconds for each KiB and a few sentences settle it.
+# Longer values are not worth the milliseconds that a guess takes for each KiB.
 GUESSED_BYTES = 2048
 
 # Labels as found in mail, without punctuation, to Python's codecs. Only these are ever looked up: Python has
@@ -97,15 +99,32 @@ def decode(raw: bytes, label: str | None = None) -> str:
 
 def _guess(raw: bytes) -> str:
     """The text of bytes that are neither UTF-8 nor what their label says."""
-    with warnings.catch_warnings():
-        # flanker imports imghdr and cgi, which warn of their own end.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from flanker.mime.message.errors import DecodingError  # noqa: PLC0415 - 260 ms and 21 MiB, seldom needed
-        from flanker.mime.message.utils import to_unicode  # noqa: PLC0415 - the same
+    if len(raw) > GUESSED_BYTES:
+        return raw.decode("latin-1")
+    to_unicode, decoding_error = _flanker()
     try:
-        text: str = to_unicode(raw[:GUESSED_BYTES])
-    except DecodingError:
+        text = to_unicode(raw)
+    except decoding_error:
         return raw.decode("latin-1")
-    if len(raw) > GUESSED_BYTES or not text.isprintable():
-        return raw.decode("latin-1")
-    return text
+    # Control characters in it mean that the guess was wrong.
+    return text if text.isprintable() else raw.decode("latin-1")
+
+
+class _Nowhere:
+    """Where text goes that nobody is to see."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def _flanker() -> tuple[Callable[[bytes], str], type[Exception]]:
+    """The decoder of flanker and its error; imported when first needed, since that takes 260 ms and 21 MiB."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(cast("TextIO", _Nowhere())):
+        # flanker imports imghdr and cgi, which warn of their own end, and its address parser reports to stderr.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from flanker.mime.message.errors import DecodingError  # noqa: PLC0415 - see above
+        from flanker.mime.message.utils import to_unicode  # noqa: PLC0415 - see above
+    return to_unicode, DecodingError

@@ -37,7 +37,7 @@ _DELIMITER_REST = re.compile(rb"(--)?[ \t]*(?:\n|\Z)")
 # What looks like a delimiter line with a part's header, or its blank line, after it.
 _LIKELY_DELIMITER = re.compile(rb"^--(\S[^\n]{0,199})\n(?=content-[a-z-]+:|\n)", re.MULTILINE | re.IGNORECASE)
 # RFC 4155: the line that separates messages in an mbox; some servers keep it.
-_BEFORE_HEADER = re.compile(rb"\n*+(?:>?From [^\n]*+\n)?")
+_BEFORE_HEADER = re.compile(rb"\n*+(?:>?From [^\n]*+\n)?\n*+")
 
 
 @dataclass(slots=True)
@@ -80,10 +80,15 @@ def read(data: bytes) -> Message:
     start = _beginning(data, 0)
     body = _body(data, start, len(data))
     header = Header(data[start : min(body, start + MAX_HEADER)])
+    if not header.fields:
+        # Text alone, without a header.
+        body = start
     defects: list[str] = []
     media = media_type(header.get("content-type") or "") or "text/plain"
-    encoding = transfer_encoding(header.get("content-transfer-encoding") or "")
-    root = Part(data, start, body, len(data), media, encoding, _NO_PARAMETERS, [])
+    encoding = header.get("content-transfer-encoding")
+    root = Part(
+        data, start, body, len(data), media, transfer_encoding(encoding) if encoding else "", _NO_PARAMETERS, []
+    )
     if media.startswith("multipart/"):
         root.parameters = _parameters(header)
         _read_structure(root, defects)
@@ -117,8 +122,6 @@ def _body(data: bytes, start: int, end: int) -> int:
     """Where the body begins of a part that begins at `start`."""
     if data.startswith(b"\n", start, end):
         return start + 1
-    if not starts_with_field(data, start, end):
-        return start
     blank = data.find(b"\n\n", start, end)
     return end if blank < 0 else blank + 2
 

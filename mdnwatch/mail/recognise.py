@@ -131,7 +131,8 @@ _CANDIDATE_SUBJECT = re.compile(
     r"|deliver|undeliver|zugestellt|zustell|non[- ]?remis|bounce|fail(?:ed|ure|ing)?\b|returned|mail status|mail system"
     r"|status notif|could not|cannot be|unable to|unknown user|user unknown|rejected|refused|delayed|not sent"
     r"|warning|quota|over limit|mailbox|不達|配信|送信|エラー|недоставлен|не доставлен|退信"
-    r"|auto(?:matic)?[- ]?(?:reply|response|antwort)|automatische|out of (?:the )?office|abwesen|absen[ct]|vacation"
+    r"|auto(?:matic)?[- ]?(?:reply|response|antwort)|automat[iy]|complaint"
+    r"|out of (?:the )?office|abwesen|absen[ct]|vacation"
     r"|chat: message opened",
     re.IGNORECASE,
 )

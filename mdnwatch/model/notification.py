@@ -43,7 +43,8 @@ class Outcome:
     """What came of an attempt.
 
     `cause` says to people why not ("" when delivered), without secrets and foreign text; `status` is the HTTP
-    status where there was one. `retry_after` is how many seconds the endpoint asked to be left alone, None if it did not ask.
+    status where there was one. `retry_after` is how many seconds the endpoint asked to be left alone, None if it
+    did not ask.
     """
 
     verdict: Verdict

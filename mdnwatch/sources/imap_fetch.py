@@ -100,6 +100,11 @@ class Fetcher:
         self.unmatched = 0
 
     @property
+    def live(self) -> int:
+        """The UID up to which everything is handled."""
+        return self._stored.live
+
+    @property
     def _stored(self) -> Mark:
         if self.mark is None:
             raise RuntimeError("a folder is read before its mark is known")
@@ -119,8 +124,8 @@ class Fetcher:
                 return
             await self._window(client, window, way)
 
-    async def few_new(self, client: Client) -> None:
-        """Read whatever is above the mark in one command; only for what cannot be much, and after no failure."""
+    async def few_new(self, client: Client) -> int:
+        """Read whatever is above the mark in one command, if it cannot be much; the number of messages."""
         way = _NEW_SENT if self._folder.role is Role.SENT else _NEW
         live = self._stored.live
         try:
@@ -132,6 +137,7 @@ class Fetcher:
         except SourceError:
             self._pace(way).failed(range(NEW_WINDOW))
             raise
+        return len(rows)
 
     @property
     def at_ease(self) -> bool:

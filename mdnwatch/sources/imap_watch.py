@@ -90,25 +90,23 @@ class FolderWatch:
     async def catch_up(self, client: Client) -> None:
         """Read what is new in the open folder, until the server has nothing more."""
         while True:
-            mark, exists = self._fetcher.mark, client.exists
-            if mark is None:
-                raise RuntimeError("a folder is read before its mark is known")
-            if self._seen is not None and 0 < exists - self._seen <= NEW_WINDOW and self._fetcher.at_ease:
-                await self._read_few(client)
-            else:
-                uids = await client.search("UID", f"{mark.live + 1}:*")
+            exists = client.exists
+            expected = exists - self._seen if self._seen is not None else 0
+            if not (0 < expected <= NEW_WINDOW and self._fetcher.at_ease and await self._read_few(client, expected)):
+                uids = await client.search("UID", f"{self._fetcher.live + 1}:*")
                 await self._fetcher.new(client, uids)
             self._seen = exists
             if client.exists == exists:
                 self._last_agreement = self._context.now()
                 return
 
-    async def _read_few(self, client: Client) -> None:
+    async def _read_few(self, client: Client, expected: int) -> bool:
+        """Read what is new without listing it first; False if that did not bring what the server spoke of."""
         try:
-            await self._fetcher.few_new(client)
+            return await self._fetcher.few_new(client) >= expected
         except CommandRefused:
-            # One of them is to blame: `catch_up` comes again and finds it.
-            self._seen = None
+            # One of them is to blame: listed and in narrow windows it is found.
+            return False
 
     async def backfill(self, client: Client) -> None:
         """Read one window of what was there before, the newest of it."""

@@ -46,7 +46,8 @@ def lease(  # noqa: PLR0913 - what an attempt is made of
     """
     rows = db.execute(
         "SELECT n.id, n.order_key, n.event, e.type, e.body, n.attempts, n.rejections, n.waited,"
-        " n.attempted_at, n.due_at FROM notification n JOIN event e ON e.id = n.event WHERE n.sink = ? AND n.state = 'head' AND n.due_at <= ?"
+        " n.attempted_at, n.due_at FROM notification n JOIN event e ON e.id = n.event"
+        " WHERE n.sink = ? AND n.state = 'head' AND n.due_at <= ?"
         " ORDER BY n.due_at, n.id LIMIT ?",
         (sink, now, limit),
     ).fetchall()
@@ -54,8 +55,8 @@ def lease(  # noqa: PLR0913 - what an attempt is made of
     for rejections, due in due_at.items():
         ids = _padded([row[0] for row in rows if row[6] == rejections])
         db.execute(
-            "UPDATE notification SET state = 'leased', attempts = attempts + 1, attempted_at = ?, due_at = ?"
-            f" WHERE id IN ({_marks(ids)})",  # noqa: S608 - question marks
+            "UPDATE notification SET state = 'leased', attempts = attempts + 1, attempted_at = ?, due_at = ?"  # noqa: S608 - question marks
+            f" WHERE id IN ({_marks(ids)})",
             (now, due, *ids),
         )
     return [
@@ -113,8 +114,8 @@ def settle(db: sqlite3.Connection, ended: Sequence[tuple[Attempt, int, Step]], n
     if delivered:
         ids = _padded(delivered)
         db.execute(
-            "UPDATE notification SET state = 'delivered', last_error = NULL, finished_at = ?"
-            f" WHERE id IN ({_marks(ids)})",  # noqa: S608 - question marks
+            "UPDATE notification SET state = 'delivered', last_error = NULL, finished_at = ?"  # noqa: S608 - question marks
+            f" WHERE id IN ({_marks(ids)})",
             (now, *ids),
         )
     failed = [one for one in ended if one[2].state is not NotificationState.DELIVERED]
@@ -138,9 +139,9 @@ def _finished_at(step: Step, now: int) -> int | None:
 
 def _promote(db: sqlite3.Connection, finished: Sequence[int]) -> None:
     db.execute(
-        "UPDATE notification SET state = 'head' WHERE state = 'waiting' AND id IN (SELECT (SELECT min(next.id)"
+        "UPDATE notification SET state = 'head' WHERE state = 'waiting' AND id IN (SELECT (SELECT min(next.id)"  # noqa: S608 - question marks
         " FROM notification next WHERE next.sink = done.sink AND next.order_key = done.order_key"
-        f" AND next.finished_at IS NULL) FROM notification done WHERE done.id IN ({_marks(finished)}))",  # noqa: S608 - question marks
+        f" AND next.finished_at IS NULL) FROM notification done WHERE done.id IN ({_marks(finished)}))",
         finished,
     )
 

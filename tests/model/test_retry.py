@@ -52,7 +52,7 @@ def attempt(
         rejections=rejections,
         waited=waited,
         previous_at=previous_at,
-        began_at=NOW,
+        was_due_at=NOW,
         due_at=NOW + 5 * SECOND,
         epoch=epoch,
     )

@@ -10,7 +10,7 @@ from mdnwatch.model.text import FOREIGN_TEXT_BYTES, clean
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        ("plain – prüfen", "plain – prüfen"),
+        ("plain \u2013 prüfen", "plain \u2013 prüfen"),
         ("one\r\n\ttwo", "one two"),
         ("\x1b[31mred\x07\x00\x9b", "[31mred"),
         ("evil\u202egpj.exe\u2066", "evilgpj.exe"),

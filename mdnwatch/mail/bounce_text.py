@@ -1,0 +1,102 @@
+"""Addresses and what is said of them, in the words of a bounce: the grammar that most of its formats share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from mdnwatch.mail.bounce_words import is_delay
+from mdnwatch.model.report import Action, RecipientBlock, Typed
+from mdnwatch.model.smtp_reply import enhanced_code, reply_code
+from mdnwatch.model.text import clean
+
+# As many as common limits on recipients of a message allow.
+MAX_RECIPIENTS = 2000
+# What is said of one recipient: a reply of several lines, not the rest of a damaged text.
+MAX_SAID = 30  # lines
+
+# An address as it stands in text (RFC 5321 §4.1.2, without source routes; RFC 6531 allows other characters): possessive
+# and anchored at its beginning, so that it is found in linear time.
+_LOCAL = r"(?:\"(?:[^\"\\\n]|\\.){1,64}+\"|(?<![^\s<>()\[\],;:\"@\\|])[^\s<>()\[\],;:\"@\\|]{1,200}+)"
+_DOMAIN = r"[^\W_](?:[\w-]|\.(?=[\w-])){0,254}"
+ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
+_ADDRESS = re.compile(ADDRESS)
+_AROUND = "'`*=\u2018\u2019"
+
+
+class Said(NamedTuple):
+    """An address and the words about it; `original` is the address that was written to, where it is another."""
+
+    address: str
+    words: str
+    original: str | None = None
+
+
+def find_addresses(text: str) -> tuple[str, ...]:
+    """The addresses of a text in their order, each once; domains have a dot."""
+    found = (match[0].lstrip(_AROUND) for match in _ADDRESS.finditer(text))
+    return tuple(dict.fromkeys(address for address in found if "." in address.rpartition("@")[2]))
+
+
+def block(said: Said, action: Action = Action.FAILED) -> RecipientBlock:
+    """What a bounce says of one recipient, as the fields that RFC 3464 would have for it.
+
+    The status is the enhanced code that the words name, and None where they name none: none is invented.
+    """
+    words = clean(said.words)
+    reply = reply_code(said.words)
+    return RecipientBlock(
+        final_recipient=Typed("rfc822", clean(said.address)) if said.address else None,
+        original_recipient=Typed("rfc822", clean(said.original)) if said.original else None,
+        action=action,
+        action_as_sent=None,
+        status=enhanced_code(said.words),
+        diagnostic_code=Typed("smtp" if reply else None, words) if words else None,
+    )
+
+
+def blocks(found: Iterable[Said], text: str) -> tuple[RecipientBlock, ...]:
+    """The blocks of some recipients; they are delayed where the text says so of the message."""
+    action = Action.DELAYED if is_delay(text) else Action.FAILED
+    merged: dict[str, Said] = {}
+    for said in found:
+        key = said.address.lower()
+        known = merged.get(key)
+        if known is None and len(merged) >= MAX_RECIPIENTS:
+            break
+        if known is None:
+            merged[key] = said
+        elif not known.words.strip():
+            merged[key] = known._replace(words=said.words, original=known.original or said.original)
+    return tuple(block(said, action) for said in merged.values())
+
+
+def said_after(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = None) -> Iterator[Said]:
+    """Each recipient that an entry names, with the words from there to the next entry, or to a line `end`.
+
+    `entry` is multi-line and has the groups `address`, `words` (the rest of its line) and, where it can, `original`.
+    An entry without words shares those of the next one: an address list with one reason below.
+    """
+    matches = list(entry.finditer(text))
+    pending: list[Said] = []
+    ends = [*(match.start() for match in matches[1:]), len(text)]
+    for match, stop in zip(matches, ends[: len(matches)], strict=True):
+        words = _limited(text[match.end() : stop], end)
+        groups = match.groupdict()
+        said = Said(
+            (groups["address"] or "").lstrip(_AROUND),
+            f"{groups.get('words') or ''}\n{words}".strip(),
+            (groups.get("original") or "").lstrip(_AROUND) or None,
+        )
+        pending.append(said)
+        if said.words:
+            yield from (one._replace(words=one.words or said.words) for one in pending)
+            pending = []
+    yield from pending
+
+
+def _limited(words: str, end: re.Pattern[str] | None) -> str:
+    if end is not None and (match := end.search(words)):
+        words = words[: match.start()]
+    return "\n".join(words.split("\n", MAX_SAID)[:MAX_SAID])

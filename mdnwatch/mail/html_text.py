@@ -1,0 +1,37 @@
+"""The text of an HTML part, enough of it to read the words of a bounce."""
+
+from __future__ import annotations
+
+import html
+import re
+
+# What is not shown.
+_HIDDEN = (("<!--", "-->"), ("<style", "</style"), ("<script", "</script"), ("<head", "</head"))
+# Elements after which a line ends.
+_LINE_END = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?pre|/?table|hr)\b[^<>]*+>", re.IGNORECASE)
+_TAG = re.compile(r"</?[A-Za-z!][^<>]*+>")
+_NO_BREAK_SPACE = "\u00a0"
+
+
+def html_to_text(source: str) -> str:
+    """The text that a reader would see, line ends where elements end; linear in its length."""
+    source = source.replace("\n", " ") if "<pre" not in source.lower() else source
+    for begin, end in _HIDDEN:
+        source = _without(source, begin, end)
+    text = _TAG.sub("", _LINE_END.sub("\n", source))
+    return html.unescape(text).replace(_NO_BREAK_SPACE, " ")
+
+
+def _without(source: str, begin: str, end: str) -> str:
+    lower = source.lower()
+    if begin not in lower or len(lower) != len(source):
+        return source
+    kept: list[str] = []
+    position = 0
+    while (start := lower.find(begin, position)) >= 0:
+        kept.append(source[position:start])
+        close = lower.find(end, start)
+        if close < 0:
+            return "".join(kept)
+        position = lower.find(">", close) + 1 or len(source)
+    return "".join((*kept, source[position:]))

@@ -1,0 +1,130 @@
+"""The words of a message that may be a bounce, and the message that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mdnwatch.mail.addresses import addresses, first_address
+from mdnwatch.mail.charset import decode
+from mdnwatch.mail.dates import parse_date
+from mdnwatch.mail.head import RETURNED_TYPES, read_head, read_returned
+from mdnwatch.mail.header import Header
+from mdnwatch.mail.html_text import html_to_text
+from mdnwatch.mail.message_ids import inline_message_ids, message_id
+from mdnwatch.mail.mime import Message, Part, walk
+from mdnwatch.mail.parameters import parameters
+from mdnwatch.mail.returned_text import split_returned
+from mdnwatch.mail.words import decode_words
+from mdnwatch.model.report import Head, Returned
+
+# A bounce says what it has to say in its first screens; the returned message, where it is text, begins in them.
+MAX_NOTICE = 64 * 1024  # bytes
+
+_TEXTS = ("text/plain", "text/html")
+# The beginning of the words, in which a format is known by its sentences.
+MAX_TOP = 2048  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a format reader sees.
+
+    `text` is what the software says, above the returned message, with LF; `top` its beginning in lower case;
+    `sender` is the From field, `subject` the Subject, both decoded. `part` holds the text, decoded as bytes.
+    `message_ids` are those that the text names, where the returned message names none.
+    """
+
+    header: Header
+    head: Head
+    text: str
+    top: str
+    sender: str
+    subject: str
+    part: bytes
+    whole: str
+    returned: Returned | None
+    message_ids: tuple[str, ...]
+
+    def failed_recipients(self) -> tuple[str, ...]:
+        """The addresses of X-Failed-Recipients, which Exim, Gmail and others of their kind write."""
+        return addresses(decode_words(self.header.get("x-failed-recipients") or ""))
+
+
+def read_notice(message: Message) -> Notice:
+    """The words of a message, and what it returns; never raises."""
+    part = _words(message)
+    content = part.content(MAX_NOTICE) if part is not None else b""
+    whole = _text(part, message, content) if part is not None else ""
+    split = split_returned(whole)
+    returned = _returned_part(message, part) or _of_header(split.header)
+    sender = decode_words(message.header.get("from") or "")
+    return Notice(
+        header=message.header,
+        head=read_head(message.header),
+        text=split.notice,
+        top=split.notice[:MAX_TOP].lower(),
+        sender=sender,
+        subject=decode_words(message.header.get("subject") or ""),
+        part=content,
+        whole=whole,
+        returned=returned,
+        message_ids=() if returned is not None and returned.message_id else inline_message_ids(whole.encode()),
+    )
+
+
+def _words(message: Message) -> Part | None:
+    """The part for people: the first text that is not blank, plain before HTML, before any returned message."""
+    root = message.root
+    if not root.parts:
+        return root
+    found: list[Part] = []
+    for part in walk(root):
+        if part.media_type in RETURNED_TYPES:
+            break
+        if not part.parts and part.media_type in _TEXTS and part.data[part.body : part.end].strip():
+            found.append(part)
+    return next((part for part in found if part.media_type == "text/plain"), found[0] if found else None)
+
+
+def _text(part: Part, message: Message, content: bytes) -> str:
+    header = message.header if part is message.root else part.header()
+    text = decode(content, parameters(header.get("content-type") or "").get("charset"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    return html_to_text(text) if part.media_type == "text/html" else text
+
+
+def _returned_part(message: Message, words: Part | None) -> Returned | None:
+    """What the part that returns the original says; the one with a Message-ID before one without."""
+    found = list(_returned_parts(message, words))
+    return next((returned for returned in found if returned.message_id), found[0] if found else None)
+
+
+def _returned_parts(message: Message, words: Part | None) -> Iterator[Returned]:
+    for part in walk(message.root):
+        if part.media_type in RETURNED_TYPES:
+            yield read_returned(part)
+        elif part is not words and not part.parts and part is not message.root:
+            # Leniencies: the original's header is the part's own (Mail2000), or the part is mere text (sisimai X1).
+            own = _of_header(part.header())
+            if own is not None and own.message_id:
+                yield own
+            elif part.media_type == "text/plain":
+                copy = _of_header(split_returned(_text(part, message, part.content(MAX_NOTICE))).header)
+                if copy is not None:
+                    yield copy
+
+
+def _of_header(header: Header | None) -> Returned | None:
+    if header is None:
+        return None
+    subject = header.get("subject")
+    date = header.get("date")
+    return Returned(
+        media_type="text/plain",
+        message_id=message_id(header.get("message-id")),
+        from_address=first_address(header.get("from")),
+        to_addresses=addresses(header.get("to")),
+        subject=None if subject is None else decode_words(subject),
+        date=parse_date(date) if date else None,
+    )
