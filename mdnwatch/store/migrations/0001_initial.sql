@@ -47,6 +47,8 @@ CREATE TABLE report_key (
   report        TEXT NOT NULL REFERENCES report ON DELETE CASCADE,
   PRIMARY KEY (key, report)
 ) WITHOUT ROWID;
+-- Dropping a report takes its keys along.
+CREATE INDEX report_key_report ON report_key (report);
 
 CREATE TABLE evidence (
   report        TEXT NOT NULL REFERENCES report ON DELETE CASCADE,
