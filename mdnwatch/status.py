@@ -24,6 +24,9 @@ from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
 MAX_MESSAGES = 50
 MAX_EVENTS = 10
 
+# Of a report's fields those that tell a person why; all of them stand in the JSON.
+TELLING_FIELDS = ("status", "diagnostic_code", "will_retry_until", "reportingUA", "error")
+
 Facts = dict[str, Any]
 
 
@@ -176,7 +179,7 @@ def _last_event(identifier: str, kind: str, created_at: int, body: str) -> Facts
         "type": kind,
         "at": _time(from_ms(created_at)),
         "message_id": data.get("message", {}).get("message_id"),
-        "recipient": data.get("recipient", {}).get("address"),
+        "about": data.get("recipient", {}).get("address") or data.get("sink") or data.get("account"),
     }
 
 
@@ -196,15 +199,22 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
     for account in facts.get("accounts", ()):
         yield f"account {account['name']}: {account['state']}" + (f" ({account['cause']})" if account["cause"] else "")
         for folder in account.get("folders", ()):
-            yield f"  {folder['name']}: {folder['note'] or 'in agreement since ' + str(folder['last_agreement'])}"
+            yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'])}"
+    for problem in facts.get("reload_problems", ()):
+        yield f"the changed configuration was refused, the old one goes on: {problem}"
     for sink in facts.get("sinks", ()):
         yield _sink_line(sink)
     yield f"sent messages known: {facts['sent_messages']}"
     yield "reports: " + (", ".join(f"{n} {outcome}" for outcome, n in facts["reports"].items()) or "none yet")
     for event in facts["last_events"]:
-        yield f"  {event['at']}  {event['type']}  {event['recipient'] or ''}  {event['message_id'] or ''}".rstrip()
+        words = [event["at"], event["type"], event["about"], event["message_id"]]
+        yield "  " + "  ".join(word for word in words if word)
     if "note" in facts:
         yield str(facts["note"])
+
+
+def _agreement(at: str | None) -> str:
+    return "not yet looked at" if at is None else f"everything handled at {at}"
 
 
 def _sink_line(sink: Mapping[str, Any]) -> str:
@@ -233,3 +243,4 @@ def _recipient_lines(recipient: Mapping[str, Any]) -> Iterator[str]:
         reasons = f" ({', '.join(piece['grade_reasons'])})" if piece["grade_reasons"] else ""
         when = piece["claimed_at"] or piece["observed_at"]
         yield f"    {piece['kind']} {when}, matched by {piece['rung']}, {piece['grade']}{reasons}"
+        yield from (f"      {name}: {piece['fields'][name]}" for name in TELLING_FIELDS if name in piece["fields"])
