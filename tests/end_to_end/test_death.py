@@ -7,16 +7,18 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.background import BackgroundReceiver, Told, receiving
-from servers.daemon import Daemon, maildir_account, running, start, until, write_config
+from servers.background import BackgroundReceiver, receiving
+from servers.daemon import Daemon, maildir_account, running, start, temporary_files, until, write_config
+from servers.deliveries import Fact, check_deliveries
 from servers.letters import (
     deliver,
     make_maildir,
@@ -66,10 +68,12 @@ CALLS: Sequence[tuple[str, str | None]] = (
 )
 
 # One commit is many writes to the log of the database, and death between any two of them is the same to SQLite.
-STRIDE = {"pwrite64": 5}
+STRIDE = {"pwrite64": 4}
 
 # So many kills in a quick run.
-SAMPLE = 18
+SAMPLE = 20
+
+LIVES_AT_ONCE = 2
 
 Files = dict[str, bytes]
 Facts = dict[str, Any]
@@ -161,7 +165,7 @@ class Run:
                 daemon.process.terminate()
         daemon.process.wait(20)
 
-    def _told(self, facts: set[tuple[str, str, str]], daemon: Daemon) -> bool:
+    def _told(self, facts: set[Fact], daemon: Daemon) -> bool:
         def told() -> bool:
             return facts <= {one.fact for one in self.receiver.told}
 
@@ -202,7 +206,8 @@ class Run:
         return [without_times(message) for found in messages for message in found]
 
     def check_database(self) -> None:
-        """It is sound, and nothing in it waits any more."""
+        """It is sound, nothing in it waits any more, and nothing lies about."""
+        assert list(temporary_files(self.config).iterdir()) == []
         assert self._ask("PRAGMA integrity_check") == [("ok",)]
         assert self._ask("PRAGMA foreign_key_check") == []
         assert self._ask("SELECT DISTINCT state FROM notification") == [("delivered",)]
@@ -217,21 +222,6 @@ def without_times(value: Any) -> Any:  # noqa: ANN401 - any tree of values
     if isinstance(value, list):
         return sorted((without_times(inner) for inner in value), key=repr)
     return value
-
-
-def check_deliveries(told: list[Told], events: dict[str, tuple[str, str, str]], deaths: int) -> None:
-    """Every event was told, no other; again only after a death, and then the same under the same id."""
-    assert all(one.verified for one in told)
-    assert {one.id: one.fact for one in told} == events
-    bodies = defaultdict(set)
-    for one in told:
-        bodies[one.id].add(one.body)
-    assert all(len(of_one) == 1 for of_one in bodies.values()), "one id, two bodies"
-    assert max(Counter(one.id for one in told).values()) <= 1 + deaths
-    sequences = defaultdict(list)
-    for one in told:
-        sequences[one.message_id, one.recipient].append(one.event["data"]["sequence"])
-    assert all(numbers == sorted(numbers) for numbers in sequences.values()), "order is kept per recipient"
 
 
 def new_run(script: Script) -> Iterator[Run]:
@@ -257,7 +247,7 @@ class Undisturbed:
     """What a scenario gives when nobody dies: states and events, and how many calls it makes."""
 
     states: list[Facts]
-    events: dict[str, tuple[str, str, str]]
+    events: dict[str, Fact]
     points: list[Point]
 
 
@@ -279,16 +269,17 @@ class Scenario:
             run.prepare(self._template)
             trace = run.home / "trace"
             calls = ",".join(dict.fromkeys(call for call, _ in CALLS))
-            daemon = start(run.config, before=["strace", "-D", "-f", "-qq", "-y", "-o", str(trace), "-e", f"trace={calls}"])
+            daemon = start(
+                run.config, before=["strace", "-D", "-f", "-qq", "-y", "-o", str(trace), "-e", f"trace={calls}"]
+            )
             try:
                 run.play(daemon)
                 assert daemon.process.returncode == 0, daemon.log
             finally:
                 daemon.kill()
             run.check_database()
-            told = run.receiver.told
-            assert Counter(one.fact for one in told) == Counter(FIRST | SECOND)
-            yield Undisturbed(run.states(), {one.id: one.fact for one in told}, self._points(trace.read_text()))
+            events = check_deliveries(run.receiver.told, FIRST | SECOND, deaths=0)
+            yield Undisturbed(run.states(), events, self._points(trace.read_text()))
 
     def _points(self, trace: str) -> list[Point]:
         points = []
@@ -307,7 +298,8 @@ class Scenario:
             if died:
                 run.finish()
             run.check_database()
-            check_deliveries(run.receiver.told, self.undisturbed.events, deaths=1)
+            events = check_deliveries(run.receiver.told, FIRST | SECOND, deaths=1)
+            assert events == self.undisturbed.events, "the same facts have the same ids"
             assert run.states() == self.undisturbed.states
         return died
 
@@ -320,15 +312,21 @@ def scenarios(script: Script, template: Path) -> dict[str, Scenario]:
 
 def kill_at(points: Sequence[Point], scenarios: dict[str, Scenario]) -> Counter[str]:
     """Die at each point, one life each; how many deaths there were for each kind of call."""
-    deaths: Counter[str] = Counter()
-    for point in points:
+
+    def survives(point: Point) -> bool:
         try:
-            died = scenarios[point.scenario].survives(point)
-        except BaseException:
-            print(f"killed at {point}")  # noqa: T201 - pytest shows it with the failure
+            return scenarios[point.scenario].survives(point)
+        except BaseException as error:
+            error.add_note(f"killed at {point}")
             raise
-        deaths[point.call] += died
-    return deaths
+
+    # Half of a life is waiting: for the second attempt at what was on its way, five seconds later.
+    with ThreadPoolExecutor(LIVES_AT_ONCE) as pool:
+        lives = [(point, pool.submit(survives, point)) for point in points]
+        try:
+            return Counter(point.call for point, life in lives if life.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def test_death_at_some_points_loses_and_doubles_nothing(scenarios: dict[str, Scenario]) -> None:
@@ -344,4 +342,4 @@ def test_death_at_every_point_loses_and_doubles_nothing(scenarios: dict[str, Sce
     deaths = kill_at(points, scenarios)
     print(f"{deaths.total()} deaths at {len(points)} points: {dict(deaths)}")  # noqa: T201 - what was tried
     # The number of calls differs a little from run to run: some of the last points are not reached.
-    assert deaths.total() > 0.9 * len(points)
+    assert deaths.total() > 0.8 * len(points)

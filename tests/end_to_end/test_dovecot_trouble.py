@@ -29,7 +29,7 @@ CAUGHT_UP_SECONDS = 90.0
 
 def configured(home: Path, mailbox: Dovecot, receiver: BackgroundReceiver, **settings: object) -> Path:
     mailbox.append("Sent", sent_copy(OFFER, PEOPLE))
-    return write_config(home, imap_account(mailbox, **settings), receiver.sink_with(events=["recipient.*"]))
+    return write_config(home, imap_account(mailbox, "sales", **settings), receiver.sink_with(events=["recipient.*"]))
 
 
 def receipts(*numbers: int) -> list[bytes]:

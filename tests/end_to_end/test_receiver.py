@@ -55,12 +55,12 @@ def configured(home: Path, receiver: BackgroundReceiver, **settings: object) -> 
 
 
 @pytest.fixture
-def config(home: Path, office: Office, receiver: BackgroundReceiver) -> Path:
+def config(home: Path, receiver: BackgroundReceiver) -> Path:
     return configured(home, receiver)
 
 
 @pytest.fixture
-def daemon(config: Path) -> Iterator[Daemon]:
+def daemon(office: Office, config: Path) -> Iterator[Daemon]:  # noqa: ARG001 - what was sent lies there before it starts
     with running(config) as daemon:
         yield daemon
 

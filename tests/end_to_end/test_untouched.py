@@ -42,7 +42,7 @@ def snapshot(mailbox: Dovecot) -> dict[str, object]:
     found: dict[str, object] = {}
     with mailbox.imap() as client:
         # RFC 9051 §7.3.1: \Marked and \Unmarked are guesses of the server and come and go by themselves.
-        found["folders"] = [re.sub(rb" ?\\(?:Un)?[Mm]arked", b"", row) for row in client.list()[1]]
+        found["folders"] = re.sub(r" ?\\+(?:Un)?[Mm]arked", "", str(client.list()[1]))
         found["subscribed"] = client.lsub()[1]
         for folder in FOLDERS:
             items = "(MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)"

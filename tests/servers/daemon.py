@@ -35,9 +35,7 @@ LAST_LINES = 200
 LOOK_SECONDS = 0.02
 
 
-def until(
-    condition: Callable[[], T], what: str | Callable[[], object] = "it", seconds: float = PATIENCE_SECONDS
-) -> T:
+def until(condition: Callable[[], T], what: str | Callable[[], object] = "it", seconds: float = PATIENCE_SECONDS) -> T:
     """Wait until a condition holds; what it gave then. `what` is said when it does not come true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -106,6 +104,11 @@ class Daemon:
         self.process.wait()
 
 
+def temporary_files(config: Path) -> Path:
+    """The directory for the temporary files of a configuration's daemons."""
+    return config.with_name("tmp")
+
+
 def log_of(config: Path) -> Path:
     """Where the daemons of a configuration write what they say."""
     return config.with_name("log")
@@ -113,12 +116,14 @@ def log_of(config: Path) -> Path:
 
 def start(config: Path, *, before: Sequence[str] = ()) -> Daemon:
     """Start the daemon; `before` is a program with arguments that starts it in turn. To be ended by the caller."""
+    temporary_files(config).mkdir(exist_ok=True)
     with log_of(config).open("ab") as log:
         process = subprocess.Popen(
             [*before, COMMAND, "run", "--config", config],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env={**os.environ, "TMPDIR": str(temporary_files(config))},
             # A group of its own, which can be ended without ending anything else.
             start_new_session=True,
         )
@@ -145,7 +150,7 @@ def running(config: Path) -> Iterator[Daemon]:
 def status(config: Path, query: str | None = None) -> dict[str, Any]:
     """What `mdnwatch status [QUERY] --json` prints, whether the daemon runs or not."""
     words = [] if query is None else [query]
-    command = [COMMAND, "status", *words, "--json", "--config", config]
+    command = [str(COMMAND), "status", *words, "--json", "--config", str(config)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     facts: dict[str, Any] = json.loads(done.stdout)

@@ -72,6 +72,9 @@ protocol imap {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -140,21 +143,20 @@ class Dovecot:
         """End the server and every connection; mail stays."""
         if self._process is None:
             return
-        process, pids = self._process, self.pids
-        # Sessions outlive their master by default, and frozen processes everything; here an end is an end.
-        for pid in pids:
+        process, children = self._process, self.pids[1:]
+        self.thaw()
+        process.terminate()
+        # Told by itself, the master waits for seconds; and the one that writes the log has to be the last.
+        children.sort(key=lambda pid: _name(pid) == "log")
+        for pid in children:
             _signal(pid, signal.SIGTERM)
-            _signal(pid, signal.SIGCONT)
+            _wait_for_end(pid)
         try:
             process.wait(GONE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         self._process = None
-        end = time.monotonic() + GONE_SECONDS
-        for pid in pids[1:]:
-            while _signal(pid, 0) and time.monotonic() < end:
-                time.sleep(0.01)
 
     def freeze(self) -> None:
         """Stop every process in its tracks; connections stay open and silent."""
@@ -201,6 +203,9 @@ class Dovecot:
         """Put messages into a folder's files, all at once."""
         new = self.maildir(folder) / "new"
         tmp = new.parent / "tmp"
+        if not new.exists():
+            # Dovecot makes folders when they are first looked at.
+            self.doveadm("mailbox", "status", "-u", self.user, "messages", folder)
         names = [
             f"{int(time.time())}.P{os.getpid()}Q{time.monotonic_ns()}N{count}.test" for count in range(len(messages))
         ]
@@ -227,6 +232,25 @@ def _accepts(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
         return True
     return False
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text("ascii").strip()
+    return ""
+
+
+def _wait_for_end(pid: int) -> None:
+    end = time.monotonic() + GONE_SECONDS
+    while _state(pid) not in ("", "Z") and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _state(pid: int) -> str:
+    """R, S, T, Z (ended, and its parent does not know) or "" (gone)."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][:1]
+    return ""
 
 
 def _signal(pid: int, number: int) -> bool:
@@ -300,21 +324,23 @@ def dovecot(
     server = Dovecot(base, imap, imaps, lmtp, owner, user=user, password=password)
     try:
         certificates(base / "tls")
-        _write_configuration(server, special_use, mailboxes, extra)
+        _write_configuration(server, special_use, extra)
         for path in (base, *base.rglob("*")):
             os.chown(path, owner.pw_uid, owner.pw_gid)
         server.start()
+        for name in mailboxes:
+            server.doveadm("mailbox", "create", "-u", user, name)
         yield server
     finally:
         server.stop()
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _write_configuration(server: Dovecot, special_use: dict[str, str], mailboxes: Sequence[str], extra: str) -> None:
+def _write_configuration(server: Dovecot, special_use: dict[str, str], extra: str) -> None:
     base, owner = server.base, server.owner
-    # A name with blanks is quoted; a special use is a list of flags.
-    boxes = [_mailbox(name, f"special_use = {use}") for name, use in special_use.items()]
-    boxes += [_mailbox(name) for name in mailboxes]
+    boxes = [
+        f'  mailbox "{name}" {{\n    auto = create\n    special_use = {use}\n  }}' for name, use in special_use.items()
+    ]
     group = grp.getgrgid(owner.pw_gid).gr_name
     text = _CONFIGURATION.format(
         base=base,
@@ -331,8 +357,3 @@ def _write_configuration(server: Dovecot, special_use: dict[str, str], mailboxes
     (base / "users").write_text(f"{server.user}:{scheme}:{owner.pw_uid}:{owner.pw_gid}::{base}/mail/{server.user}::\n")
     for name in ("run", "mail"):
         (base / name).mkdir()
-
-
-def _mailbox(name: str, *lines: str) -> str:
-    body = "".join(f"    {line}\n" for line in ("auto = create", *lines))
-    return f'  mailbox "{name}" {{\n{body}  }}'

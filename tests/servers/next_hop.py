@@ -1,4 +1,4 @@
-"""The SMTP servers behind a mail system: one listener that takes, refuses or puts off mail by the recipient's domain."""
+"""The SMTP server behind a mail system: takes, refuses or puts off mail by the recipient's domain."""
 
 from __future__ import annotations
 
