@@ -188,13 +188,48 @@ async def test_probes_are_quick_at_first_and_at_most_15_minutes_apart(here: Worl
 
 @pytest.mark.asyncio
 async def test_after_an_outage_what_was_rejected_before_is_due_as_well(here: World, receiver: Receiver) -> None:
-    receiver.answer_in_turn([BROKEN, AWAY, OK])
-    async with here.run(here.sink(receiver, concurrency=1)):
+    receiver.answer_in_turn([BROKEN, BROKEN, AWAY, OK])
+    async with here.run(here.sink(receiver)):
         await here.queue([("a1", "a")])
         await here.wait_for_line("event not delivered")
+        here.pass_time(seconds=6)
+        await here.wait_for_line("event not delivered", 2)
         await here.queue([("b1", "b")])
+        # Its own schedule would have let it wait for five minutes.
         await here.wait_for_line("event delivered", 2)
-    assert receiver.ids == ["a1", "b1", "b1", "a1"]
+    assert receiver.ids == ["a1", "a1", "b1", "b1", "a1"]
+    assert here.news == []
+
+
+@pytest.mark.asyncio
+async def test_a_changed_configuration_makes_what_failed_due(here: World, receiver: Receiver) -> None:
+    receiver.answer_in_turn([Answer(401), Answer(401), OK])
+    async with here.run(here.sink(receiver)):
+        await here.queue([("a1", "a")])
+        await here.wait_for_line("event not delivered")
+        here.pass_time(seconds=6)
+        await here.wait_for_line("event not delivered", 2)
+    async with here.run(here.sink(receiver)):
+        await here.nothing_goes()
+    async with here.run(here.sink(receiver, secrets=[OTHER_SECRET])):
+        await here.wait_for_line("event delivered")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", [BROKEN, AWAY])
+async def test_a_clock_that_was_wrong_in_an_earlier_run_holds_nothing_up(
+    here: World, receiver: Receiver, answer: Answer
+) -> None:
+    receiver.answer_in_turn([answer, OK])
+    here.clock.offset = timedelta(days=365)
+    async with here.run(here.sink(receiver)):
+        await here.queue([("a1", "a"), ("a2", "a")])
+        await here.wait_for_line("event not delivered")
+    here.clock.offset = timedelta(0)
+    async with here.run(here.sink(receiver)):
+        await here.looked()
+        here.pass_time(hours=27)
+        await here.wait_for_line("event delivered", 2)
 
 
 @pytest.mark.asyncio
@@ -410,6 +445,20 @@ async def test_a_clock_that_is_set_back_holds_nothing_up(here: World, receiver: 
         await here.queue([("b1", "b")])
         here.pass_time(seconds=6)
         await here.wait_for_line("event delivered", 2)
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_back_does_not_put_off_the_next_probe(here: World, receiver: Receiver) -> None:
+    receiver.answer_in_turn([Answer(503, {"Retry-After": "3600"}), OK])
+    async with here.run(here.sink(receiver)):
+        await here.queue([("a1", "a")])
+        await here.wait_for_line("event not delivered")
+        here.pass_time(days=-365)
+        await here.wait_for_line("clock was set back")
+        here.pass_time(minutes=59)
+        await here.nothing_goes()
+        here.pass_time(minutes=2)
+        await here.wait_for_line("event delivered")
 
 
 @pytest.mark.asyncio

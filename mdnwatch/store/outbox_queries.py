@@ -28,10 +28,9 @@ def enqueue(db: sqlite3.Connection, event_id: str, sinks: Iterable[str], order_k
     for sink in sinks:
         db.execute(
             "INSERT INTO notification (event, sink, order_key, state, due_at, created_at)"
-            " SELECT :event, :sink, :order_key, CASE WHEN EXISTS"
+            " VALUES (:event, :sink, :order_key, CASE WHEN EXISTS"
             " (SELECT 1 FROM notification WHERE sink = :sink AND order_key = :order_key AND finished_at IS NULL)"
-            " THEN 'waiting' ELSE 'head' END, :now, :now"
-            " WHERE NOT EXISTS (SELECT 1 FROM notification WHERE event = :event AND sink = :sink)",
+            " THEN 'waiting' ELSE 'head' END, :now, :now) ON CONFLICT (event, sink) DO NOTHING",
             {"event": event_id, "sink": sink, "order_key": order_key, "now": now},
         )
 
@@ -126,7 +125,7 @@ def settle(db: sqlite3.Connection, ended: Sequence[tuple[Attempt, int, Step]], n
     )
     given_up = [attempt.id for attempt, _, step in failed if step.state is NotificationState.GIVEN_UP]
     if delivered or given_up:
-        _promote(db, _padded([*delivered, *given_up]))
+        _promote(db, _padded([*delivered, *given_up]), now)
 
 
 def _columns(step: Step) -> tuple[str | int | None, ...]:
@@ -137,12 +136,14 @@ def _finished_at(step: Step, now: int) -> int | None:
     return now if step.state is NotificationState.GIVEN_UP else None
 
 
-def _promote(db: sqlite3.Connection, finished: Sequence[int]) -> None:
+def _promote(db: sqlite3.Connection, finished: Sequence[int], now: int) -> None:
+    # What waited is due, whatever the clock said when it was queued.
     db.execute(
-        "UPDATE notification SET state = 'head' WHERE state = 'waiting' AND id IN (SELECT (SELECT min(next.id)"  # noqa: S608 - question marks
-        " FROM notification next WHERE next.sink = done.sink AND next.order_key = done.order_key"
-        f" AND next.finished_at IS NULL) FROM notification done WHERE done.id IN ({_marks(finished)}))",
-        finished,
+        "UPDATE notification SET state = 'head', due_at = CASE WHEN due_at > ? THEN ? ELSE due_at END"  # noqa: S608 - question marks
+        " WHERE state = 'waiting' AND id IN (SELECT (SELECT min(next.id) FROM notification next"
+        " WHERE next.sink = done.sink AND next.order_key = done.order_key AND next.finished_at IS NULL)"
+        f" FROM notification done WHERE done.id IN ({_marks(finished)}))",
+        (now, now, *finished),
     )
 
 

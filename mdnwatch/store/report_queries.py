@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.evidence import Evidence
@@ -33,11 +34,19 @@ class Placement:
     graded: Graded | None = None
 
 
-def insert_report(db: sqlite3.Connection, report: StoredReport, evidence: Sequence[Evidence], now: datetime) -> bool:
-    """Keep a report with its evidence; False where it is known already."""
+class Matched(NamedTuple):
+    """What became of a report: matched, waiting or ambiguous; if it was matched, by which rung to which message."""
+
+    outcome: str
+    message: int | None = None
+    rung: str | None = None
+
+
+def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched, now: datetime) -> bool:
+    """Keep a report with its keys, and what became of it; False where it is known already."""
     cursor = db.execute(
-        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, content)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, message, rung, content)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (
             report.id,
             report.kind,
@@ -45,17 +54,14 @@ def insert_report(db: sqlite3.Connection, report: StoredReport, evidence: Sequen
             int(report.announce),
             to_ms(now),
             to_ms(report.observed_at),
+            *matched,
             report_content(report),
         ),
     )
     if cursor.rowcount == 0:
         return False
-    keys = dict.fromkeys(key.key for key in report.keys)
-    db.executemany("INSERT INTO report_key (key, report) VALUES (?, ?)", [(key, report.id) for key in keys])
-    db.executemany(
-        "INSERT INTO evidence (report, block, content) VALUES (?, ?, ?)",
-        [(report.id, piece.block, evidence_content(piece)) for piece in evidence],
-    )
+    for key in dict.fromkeys(key.key for key in report.keys):
+        db.execute("INSERT INTO report_key (key, report) VALUES (?, ?)", (key, report.id))
     return True
 
 
@@ -104,12 +110,12 @@ def reports_with_keys(db: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
     return sorted(found, key=found.__getitem__)
 
 
-def set_outcome(db: sqlite3.Connection, report_id: str, outcome: str, message: int | None, rung: str | None) -> bool:
-    """Keep what became of a report (matched, waiting, ambiguous); True where that is new."""
+def set_outcome(db: sqlite3.Connection, report_id: str, matched: Matched) -> bool:
+    """Keep what became of a report; True where that is new."""
     cursor = db.execute(
         "UPDATE report SET outcome = ?, message = ?, rung = ?"
         " WHERE id = ? AND (outcome <> ? OR message IS NOT ? OR rung IS NOT ?)",
-        (outcome, message, rung, report_id, outcome, message, rung),
+        (*matched, report_id, *matched),
     )
     return cursor.rowcount == 1
 
@@ -148,20 +154,27 @@ def _graded(grade: str | None, reasons: str) -> Graded | None:
     return None if grade is None else Graded(Grade(grade), tuple(json.loads(reasons)))
 
 
+def insert_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:
+    """Keep a new piece of evidence and where it belongs; its report is kept already."""
+    db.execute(
+        "INSERT INTO evidence (message, recipient, grade, reasons, report, block, content) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*_placed(placement), piece.report_id, piece.block, evidence_content(piece)),
+    )
+
+
 def place_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:
-    """Keep where a piece of evidence belongs."""
-    graded = placement.graded
+    """Keep where a known piece of evidence belongs now."""
     db.execute(
         "UPDATE evidence SET message = ?, recipient = ?, grade = ?, reasons = ? WHERE report = ? AND block = ?",
-        (
-            placement.message,
-            placement.recipient,
-            graded.grade.value if graded else None,
-            dump(list(graded.reasons) if graded else []),
-            piece.report_id,
-            piece.block,
-        ),
+        (*_placed(placement), piece.report_id, piece.block),
     )
+
+
+def _placed(placement: Placement) -> tuple[int | None, str | None, str | None, str]:
+    graded = placement.graded
+    if graded is None:
+        return placement.message, placement.recipient, None, "[]"
+    return placement.message, placement.recipient, graded.grade.value, dump(list(graded.reasons))
 
 
 def accounts_with_waiting(db: sqlite3.Connection) -> list[str]:

@@ -209,6 +209,8 @@ def _connect_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # No page with an address in it goes to a temporary file elsewhere; a death would leave the file behind.
+        connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
