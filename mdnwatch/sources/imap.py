@@ -194,7 +194,7 @@ class ImapSource:
 
     def _plan_sent_looks(self, watch: FolderWatch) -> None:
         """Reports that found no sent message: perhaps its copy is already, or soon, in a Sent folder."""
-        if not watch.take_unmatched() or watch.folder.role is Role.SENT:
+        if not watch.take_unmatched() or not self._of(Role.SENT):
             return
         now = asyncio.get_running_loop().time()
         first = max(now, self._last_sent_look + SENT_LOOK_DISTANCE_SECONDS)

@@ -6,7 +6,8 @@ import base64
 import re
 import ssl
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +25,8 @@ POLL_SECONDS = 15.0
 _NOT_NOW = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
 _SOUNDS_LIKE_NOT_NOW = re.compile(r"temporar|too many|try again|later|unavailable|internal", re.IGNORECASE)
 
-_UNSENDABLE = re.compile(r"[\0\r\n]")
+# Surrogates come from environment variables that are no UTF-8.
+_UNSENDABLE = re.compile("[\0\r\n\ud800-\udfff]")
 _FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
 
 
@@ -97,8 +99,8 @@ class Client:
             # Cyrus 3.6 shows special uses only to those who ask for them.
             exchange = await self._session.run("LIST", '""', '"*"', "RETURN (SPECIAL-USE)")
             if exchange.status == "OK":
-                return _folders(exchange)
-        return _folders(_accepted(await self._session.run("LIST", '""', '"*"')))
+                return self._folders(exchange)
+        return self._folders(_accepted(await self._session.run("LIST", '""', '"*"')))
 
     async def examine(self, wire: str) -> Examined:
         """Open a folder without the right to change anything (RFC 9051 §6.3.3)."""
@@ -107,16 +109,17 @@ class Client:
         self.selected = wire
         codes = dict(grammar.code(text_of(response[0])[len("* OK ") :]) for response in exchange.lines("OK"))
         uidvalidity, uidnext = codes.get("UIDVALIDITY", ""), codes.get("UIDNEXT", "")
-        if not uidvalidity.isdecimal():
+        if not grammar.is_number(uidvalidity):
             raise CommandRefused("the server gives the folder no UIDVALIDITY, so its messages cannot be told apart")
-        return Examined(int(uidvalidity), int(uidnext) if uidnext.isdecimal() else None, self.exists)
+        return Examined(int(uidvalidity), int(uidnext) if grammar.is_number(uidnext) else None, self.exists)
 
     async def search(self, *criteria: str) -> array[int]:
         """The UIDs that match, ascending."""
         exchange = _accepted(await self._session.run("SEARCH", *criteria, prefix="UID"))
         found: set[int] = set()
-        for response in exchange.lines("SEARCH"):
-            found.update(grammar.searched(response))
+        with self._understanding():
+            for response in exchange.lines("SEARCH"):
+                found.update(grammar.searched(response))
         return array("Q", sorted(found))
 
     async def fetch(self, uids: str, items: str) -> list[Fetched]:
@@ -146,7 +149,7 @@ class Client:
         exchange = await self._authenticate(password, await self._capability())
         if exchange.status == "OK":
             return
-        said = grammar.words(exchange.text).replace(password, "…")
+        said = self._without_secrets(grammar.words(exchange.text), password)
         code, _ = grammar.code(exchange.text)
         if code in _NOT_NOW or (not code and _SOUNDS_LIKE_NOT_NOW.search(said)):
             raise SourceError(f"the server does not let {self._username} in for now: {said}")
@@ -154,16 +157,25 @@ class Client:
 
     async def _authenticate(self, password: str, capabilities: frozenset[str]) -> Exchange:
         if not password or _UNSENDABLE.search(self._username + password):
-            raise SourceRefused("the password is empty, or it or the username holds a line break or a NUL")
+            raise SourceRefused("the password is empty, or it or the username holds a line break, a NUL or no UTF-8")
         # RFC 9051 §6.2.3: what LOGIN takes is ASCII; RFC 4616 §2: what PLAIN takes is UTF-8.
         if (self._username + password).isascii() and "LOGINDISABLED" not in capabilities:
             return await self._session.run("LOGIN", grammar.quoted(self._username), grammar.quoted(password))
         if "AUTH=PLAIN" not in capabilities:
             raise SourceRefused(self._why_no_login(capabilities))
-        credentials = base64.b64encode(f"\0{self._username}\0{password}".encode())
+        credentials = self._credentials(password)
         if "SASL-IR" in capabilities:
-            return await self._session.run("AUTHENTICATE", "PLAIN", credentials.decode("ascii"))
-        return await self._session.run("AUTHENTICATE", "PLAIN", reply=credentials)
+            return await self._session.run("AUTHENTICATE", "PLAIN", credentials)
+        return await self._session.run("AUTHENTICATE", "PLAIN", reply=credentials.encode("ascii"))
+
+    def _credentials(self, password: str) -> str:
+        return base64.b64encode(f"\0{self._username}\0{password}".encode()).decode("ascii")
+
+    def _without_secrets(self, said: str, password: str) -> str:
+        """Some servers repeat what they did not like, in the form in which it came."""
+        for secret in (self._credentials(password), grammar.quoted(password)[1:-1], password):
+            said = said.replace(secret, "…")
+        return said
 
     def _why_no_login(self, capabilities: frozenset[str]) -> str:
         if "LOGINDISABLED" not in capabilities:
@@ -177,16 +189,26 @@ class Client:
         lines = (text_of(response[0]).upper().split()[2:] for response in exchange.lines("CAPABILITY"))
         return frozenset(word for line in lines for word in line)
 
+    def _folders(self, exchange: Exchange) -> tuple[Listed, ...]:
+        with self._understanding():
+            return tuple(folder for response in exchange.lines("LIST") if (folder := grammar.listed(response)))
+
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """What cannot be understood ends the connection: nobody knows what else is wrong with it."""
+        try:
+            yield
+        except ProtocolError:
+            self.abort()
+            raise
+
     def _fetched(self, exchange: Exchange) -> list[Fetched]:
         merged: dict[int, Fetched] = {}
-        try:
+        with self._understanding():
             for response in _accepted(exchange).responses:
                 one = grammar.fetched(response) if _FETCH.match(response[0]) else None
                 if one is not None and one.uid is not None:
                     merged[one.uid] = _merge(merged[one.uid], one) if one.uid in merged else one
-        except ProtocolError:
-            self.abort()
-            raise
         return [merged[uid] for uid in sorted(merged)]
 
 
@@ -229,7 +251,3 @@ def _accepted(exchange: Exchange) -> Exchange:
             f"the server answered {exchange.name} with {exchange.status}: {grammar.words(exchange.text)}"
         )
     return exchange
-
-
-def _folders(exchange: Exchange) -> tuple[Listed, ...]:
-    return tuple(folder for response in exchange.lines("LIST") if (folder := grammar.listed(response)))

@@ -176,8 +176,7 @@ class Fetcher:
     async def _handle(self, client: Client, rows: list[Fetched], window: Sequence[int], way: Way) -> None:
         """Hand over what was fetched of a window, in its order, so that the mark ends behind it."""
         by_uid = {row.uid: row for row in rows}
-        groups = list(self._groups(by_uid, window, way))
-        for group, last in groups:
+        for group, last in self._groups(by_uid, window, way):
             messages = await self._complete(client, group, way)
             await self._hand_over(messages, way.after(self._stored, last))
 
@@ -200,14 +199,18 @@ class Fetcher:
         yield group, last
 
     def _is_wanted(self, row: Fetched) -> bool:
+        if not self._has_content(row):
+            return False
+        return self._folder.role is Role.SENT or self._context.wants_body(header_of(row.data or b""))
+
+    def _has_content(self, row: Fetched) -> bool:
         if row.data is None:
             # Exchange answers NIL for a message that it cannot convert.
             self._context.log.warning("message without content passed over", **self._where(row.uid or 0))
-            return False
-        return self._folder.role is Role.SENT or self._context.wants_body(header_of(row.data))
+        return row.data is not None
 
     def _cost(self, row: Fetched, way: Way) -> int:
-        if self._folder.role is Role.SENT or (way.whole and len(row.data or b"") < way.asked):
+        if self._folder.role is Role.SENT or self._is_complete(row, way):
             return len(row.data or b"")
         return min(row.size or self._settings.max_message_size, self._settings.max_message_size)
 
@@ -216,20 +219,17 @@ class Fetcher:
         if self._folder.role is Role.SENT:
             return [self._raw(row, row.data or b"", row.size, way) for row in group]
         limit = self._settings.max_message_size
-        unfinished = sorted(
-            row.uid or 0 for row in group if not way.whole or len(row.data or b"") >= min(way.asked, limit)
-        )
-        bodies: dict[int | None, bytes | None] = {row.uid: row.data for row in group if row.uid not in unfinished}
-        if unfinished:
+        bodies = {row.uid: row for row in group if self._is_complete(row, way)}
+        if unfinished := sorted(row.uid or 0 for row in group if row.uid not in bodies):
             items = f"(UID BODY.PEEK[]<0.{limit}>)"
-            bodies |= {row.uid: row.data for row in await client.fetch(uid_set(unfinished), items)}
-        complete = ((row, bodies.get(row.uid)) for row in group)
-        return [
-            # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
-            self._raw(row, body, len(body) if len(body) < limit else row.size, way)
-            for row, body in complete
-            if body is not None
-        ]
+            bodies |= {row.uid: row for row in await client.fetch(uid_set(unfinished), items) if self._has_content(row)}
+        complete = ((row, bodies[row.uid].data or b"") for row in group if row.uid in bodies)
+        # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
+        return [self._raw(row, data, len(data) if len(data) < limit else row.size, way) for row, data in complete]
+
+    @staticmethod
+    def _is_complete(row: Fetched, way: Way) -> bool:
+        return way.whole and len(row.data or b"") < way.asked
 
     def _raw(self, row: Fetched, data: bytes, size: int | None, way: Way) -> RawMessage:
         mark, folder = self._stored, self._folder

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 # What nearly every server answers to what is asked here, in whatever order; the rest is read token by token.
 _PLAIN_FETCH = re.compile(
-    rb"\* \d+ FETCH \((?:UID (?P<uid>\d{1,10}) ?|RFC822\.SIZE (?P<size>\d{1,19}) ?"
+    rb"\* \d+ FETCH \((?:UID (?P<uid>\d{1,10}) ?|RFC822\.SIZE (?P<size>\d{1,18}) ?"
     rb'|INTERNALDATE "(?P<date>[^"\\]{26})" ?|BODY\[(?:HEADER)?\](?:<0>)? (?P<literal>\{\d+\}))+\Z'
 )
 
@@ -36,6 +36,9 @@ _CODE = re.compile(r"\[([A-Za-z0-9-]+)(?: ([^\]]*))?\]\s*")
 _INTERNALDATE = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 
 _PARTS_WITH_ONE_LITERAL = 3
+
+# RFC 9051 §9: numbers have 63 bits at most; so many digits fit into them, and into the database.
+MAX_DIGITS = 18
 
 
 class Token(NamedTuple):
@@ -151,8 +154,13 @@ def _skip_list(stream: Iterator[Token]) -> None:
         depth += {"(": 1, ")": -1}.get(token.kind, 0)
 
 
+def is_number(text: str | bytes) -> bool:
+    """Whether it is a number that IMAP allows."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+
+
 def _number(text: bytes) -> int:
-    if not text.isdigit() or len(text) > len(str(2**64)):
+    if not is_number(text):
         raise ProtocolError("the server sent a number that is none")
     return int(text)
 

@@ -301,6 +301,9 @@ class Session:
             raise SourceError(f"{reason}; if your own authority issued it, name its file as tls_ca") from None
         except OSError as error:
             raise SourceError(f"no connection to {where}: {words_of(error)}") from None
+        except ValueError:
+            # What is no name for the resolver or for TLS: "imap..example.org", ".example.org".
+            raise SourceError(f"{self._settings.host} cannot be the name of a server") from None
 
     async def _open(self, tls: ssl.SSLContext | None) -> None:
         loop, settings = asyncio.get_running_loop(), self._settings

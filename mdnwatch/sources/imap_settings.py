@@ -21,6 +21,8 @@ SMALLEST_MESSAGE_SIZE = 64 * 1024
 _POSITIVE = timedelta(0)
 # RFC 2177: a client that idles must come back at least every 29 minutes.
 _LONGEST_IDLE = timedelta(minutes=29)
+# While it connects, a source cannot tell the watchdog that it is alive.
+_LONGEST_CONNECT = timedelta(seconds=30)
 
 
 class ImapSettings(Settings):
@@ -79,9 +81,9 @@ class ImapSettings(Settings):
     max_message_size: Annotated[
         Size, Field(ge=SMALLEST_MESSAGE_SIZE, description="Larger messages are cut here; at least 64KiB.")
     ] = 1024**2
-    connect_timeout: Annotated[Duration, Field(gt=_POSITIVE, description="Time for name, connection and TLS.")] = (
-        timedelta(seconds=20)
-    )
+    connect_timeout: Annotated[
+        Duration, Field(gt=_POSITIVE, le=_LONGEST_CONNECT, description="Time for name, connection and TLS.")
+    ] = timedelta(seconds=20)
     answer_timeout: Annotated[
         Duration, Field(gt=_POSITIVE, description="Time for an answer that costs the server nothing, as to DONE.")
     ] = timedelta(seconds=20)

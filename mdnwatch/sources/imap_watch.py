@@ -69,12 +69,7 @@ class FolderWatch:
     @property
     def has_urgent_backlog(self) -> bool:
         """Whether this holds sent mail so young that reports about it may arrive now."""
-        return (
-            self.has_backlog
-            and self._urgent_from > 0
-            and self._mark is not None
-            and (self._mark.backfill_to >= self._urgent_from)
-        )
+        return self._mark is not None and 0 < self._urgent_from <= self._mark.backfill_to
 
     @property
     def _mark(self) -> Mark | None:
@@ -110,7 +105,8 @@ class FolderWatch:
 
     async def backfill(self, client: Client) -> None:
         """Read one window of what was there before, the newest of it."""
-        await self.open(client)
+        if client.selected != self.folder.wire or client.exists != self._seen:
+            await self.open(client)
         mark = self._mark
         if mark is None or not mark.backfill_to:
             return
