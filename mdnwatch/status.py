@@ -24,6 +24,8 @@ from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
 MAX_MESSAGES = 50
 MAX_EVENTS = 10
 
+BAR_WIDTH = 30  # characters
+
 # Of a report's fields those that tell a person why; all of them stand in the JSON.
 TELLING_FIELDS = ("status", "diagnostic_code", "will_retry_until", "reportingUA", "error")
 
@@ -96,16 +98,12 @@ def _nothing_found(query: str, waiting: int) -> str:
 
 
 def _of_address(db: sqlite3.Connection, address: str) -> Iterator[Facts]:
-    rows = db.execute(
-        "SELECT message, address FROM recipient WHERE mailbox = ? ORDER BY message DESC LIMIT ?",
-        (without_sub_address(address), MAX_MESSAGES),
-    ).fetchall()
     wanted = without_case(address)
-    for number, known in rows:
-        recipient = sent_queries.load_recipient(db, number, known)
+    for recipient in sent_queries.recipients_with_mailbox(db, address, MAX_MESSAGES):
+        known = recipient.address
         # A sub-address is another address to the one who asks: "bob+a" does not tell of "bob+b".
-        if recipient is not None and wanted in {without_case(known), without_sub_address(known)}:
-            yield _message(db, sent_queries.load_message(db, number), [recipient])
+        if wanted in {without_case(known), without_sub_address(known)}:
+            yield _message(db, sent_queries.load_message(db, recipient.message), [recipient])
 
 
 def _message(db: sqlite3.Connection, message: StoredMessage, recipients: list[StoredRecipient]) -> Facts:
@@ -200,6 +198,8 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"account {account['name']}: {account['state']}" + (f" ({account['cause']})" if account["cause"] else "")
         for folder in account.get("folders", ()):
             yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'])}"
+            if folder["backfill"]:
+                yield f"    {_progress(**folder['backfill'])}"
     for problem in facts.get("reload_problems", ()):
         yield f"the changed configuration was refused, the old one goes on: {problem}"
     for sink in facts.get("sinks", ()):
@@ -215,6 +215,21 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _agreement(at: str | None) -> str:
     return "not yet looked at" if at is None else f"everything handled at {at}"
+
+
+def _progress(left: int, total: int, seconds_left: float | None) -> str:
+    """A bar of older mail, and how long the rest takes at the rate so far."""
+    filled = BAR_WIDTH * (total - left) // max(total, 1)
+    bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+    rest = "" if seconds_left is None else f", about {_duration(seconds_left)} more"
+    return f"older mail {bar} {total - left:,} of {total:,} messages{rest}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{round(seconds / unit)} {name}"
+    return f"{max(round(seconds), 1)} seconds"
 
 
 def _sink_line(sink: Mapping[str, Any]) -> str:

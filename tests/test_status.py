@@ -107,3 +107,23 @@ def test_the_overview_counts_reports_rungs_and_what_waits(db: sqlite3.Connection
 def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="has not run with this state_dir yet"):
         status.stored(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds", "line"),
+    [
+        (100, None, "older mail ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 100 messages"),
+        (50, 200.0, "older mail ███████████████░░░░░░░░░░░░░░░ 50 of 100 messages, about 3 minutes more"),
+        (1, 0.2, "older mail █████████████████████████████░ 99 of 100 messages, about 1 seconds more"),
+    ],
+)
+def test_backfill_is_a_bar_with_an_estimate_from_the_rate_so_far(left: int, seconds: float | None, line: str) -> None:
+    folder = {
+        "name": "INBOX",
+        "note": "",
+        "last_agreement": "2026-11-23T20:00:00Z",
+        "backfill": {"left": left, "total": 100, "seconds_left": seconds},
+    }
+    account = {"name": "sales", "state": "up", "cause": "", "folders": [folder]}
+    facts = {"accounts": [account], "sinks": [], "sent_messages": 0, "reports": {}, "last_events": []}
+    assert [text.strip() for text in status.for_people(facts)][2] == line

@@ -72,6 +72,18 @@ class SourceState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """What is left of reading a folder's old mail: messages, of how many when this connection began with it.
+
+    `seconds_left` is at the rate since then; None while nothing can be said yet.
+    """
+
+    left: int
+    total: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class FolderHealth:
     """The proof of life of one folder.
 
@@ -85,6 +97,7 @@ class FolderHealth:
     note: str = ""
     last_agreement: datetime | None = None
     mark: Mark | None = None
+    backfill: Backfill | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ The rules for the marks are those of `mdnwatch.model.received.Mark`.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from mdnwatch.errors import SourceError
 from mdnwatch.model.received import Mark, Role
-from mdnwatch.sources.base import SENT_ON_FIRST_RUN, Context, FolderHealth
+from mdnwatch.sources.base import SENT_ON_FIRST_RUN, Backfill, Context, FolderHealth
 from mdnwatch.sources.imap_client import Client, CommandRefused, Examined
 from mdnwatch.sources.imap_fetch import NEW_WINDOW, Fetcher
 from mdnwatch.sources.imap_folders import Folder
@@ -38,6 +39,7 @@ class FolderWatch:
         self._fetcher = Fetcher(settings, context, folder)
         self._seen: int | None = None  # messages in the folder when the server last had nothing new
         self._backlog: array[int] | None = None  # UIDs of the backfill interval; None until they are asked for
+        self._backfill_began: tuple[datetime, int] | None = None  # and how many messages were left then
         self._urgent_from = 0
         self._last_agreement: datetime | None = None
 
@@ -59,7 +61,16 @@ class FolderWatch:
             found=True,
             last_agreement=self._last_agreement,
             mark=self._fetcher.mark,
+            backfill=self._backfill_health(),
         )
+
+    def _backfill_health(self) -> Backfill | None:
+        if self._mark is None or self._backlog is None or self._backfill_began is None or not self.has_backlog:
+            return None
+        began, total = self._backfill_began
+        left = bisect_right(self._backlog, self._mark.backfill_to)
+        seconds = (self._context.now() - began).total_seconds()
+        return Backfill(left, total, seconds / (total - left) * left if total > left else None)
 
     @property
     def has_backlog(self) -> bool:
@@ -112,6 +123,7 @@ class FolderWatch:
             return
         if self._backlog is None:
             self._backlog = await client.search("UID", f"{mark.backfill_from}:{mark.backfill_to}")
+            self._backfill_began = (self._context.now(), len(self._backlog))
         while self._backlog and self._backlog[-1] > mark.backfill_to:
             self._backlog.pop()
         if self._backlog:
