@@ -39,6 +39,9 @@ from mdnwatch.watchdog import Watchdog
 
 OUTBOX = "outbox"
 
+# Between two lines about a backfill that takes longer than this.
+PROGRESS_SECONDS = 10.0
+
 
 def now() -> datetime:
     """The one clock: aware UTC."""
@@ -175,6 +178,7 @@ class _Daemon:
             others = [
                 group.create_task(self._retention(), name="retention"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
+                group.create_task(self._tell_progress(), name="progress"),
                 group.create_task(self._reload_when_told(reload, path, group), name="reload"),
             ]
             self._log.info("mdnwatch started", version=__version__, accounts=len(self._watched), sinks=len(self._sinks))
@@ -210,6 +214,16 @@ class _Daemon:
                 self._log.error("a task stands still", tasks=late)
             elif interval is not None:
                 systemd.notify("WATCHDOG=1")
+
+    async def _tell_progress(self) -> None:
+        """How far old mail is read, for whoever looks at the log or the terminal while it takes its time."""
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            for watched in self._watched.values():
+                for folder in watched.source.health().folders:
+                    if folder.backfill is not None:
+                        words = status.progress(**dataclasses.asdict(folder.backfill))
+                        self._log.info(words, account=watched.settings.name, folder=folder.name)
 
     async def _reload_when_told(self, reload: asyncio.Event, path: Path | None, group: asyncio.TaskGroup) -> None:
         while True:

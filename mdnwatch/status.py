@@ -199,7 +199,7 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
         for folder in account.get("folders", ()):
             yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'])}"
             if folder["backfill"]:
-                yield f"    {_progress(**folder['backfill'])}"
+                yield f"    {progress(**folder['backfill'])}"
     for problem in facts.get("reload_problems", ()):
         yield f"the changed configuration was refused, the old one goes on: {problem}"
     for sink in facts.get("sinks", ()):
@@ -217,7 +217,7 @@ def _agreement(at: str | None) -> str:
     return "not yet looked at" if at is None else f"everything handled at {at}"
 
 
-def _progress(left: int, total: int, seconds_left: float | None) -> str:
+def progress(left: int, total: int, seconds_left: float | None) -> str:
     """A bar of older mail, and how long the rest takes at the rate so far."""
     filled = BAR_WIDTH * (total - left) // max(total, 1)
     bar = "█" * filled + "░" * (BAR_WIDTH - filled)
