@@ -52,7 +52,7 @@ def test_a_backfill_shows_its_progress_and_goes_on_after_sigkill(
         killed.kill()
     assert 0 < first["left"] <= first["total"] <= MESSAGES
     with running(config) as daemon:
-        until(lambda: daemon.ask() and not progress(daemon), "the end of the backfill", 60)
+        until(lambda: daemon.ask() is not None and progress(daemon) is None, "the end of the backfill", 60)
         until(lambda: status(config)["reports"] == {"matched": len(numbers)}, lambda: status(config)["reports"], 60)
         # Live mail is told all the same.
         mailbox.append("Sent", sent_copy("<new@mail.example>", [BOB]))

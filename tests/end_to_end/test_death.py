@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import shutil
@@ -10,7 +11,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ class Run:
 
     def _ask(self, question: str) -> list[tuple[Any, ...]]:
         path = f"file:{self.home}/state/mdnwatch.sqlite3?mode=ro"
-        with closing(sqlite3.connect(path, uri=True)) as db:
+        with contextlib.closing(sqlite3.connect(path, uri=True)) as db:
             return db.execute(question).fetchall()
 
     def die_at(self, point: Point) -> bool:
@@ -224,7 +224,9 @@ def without_times(value: Any) -> Any:  # noqa: ANN401 - any tree of values
     return value
 
 
+@contextlib.contextmanager
 def new_run(script: Script) -> Iterator[Run]:
+    """A home of its own for one run, with a receiver of its own."""
     with tempfile.TemporaryDirectory(prefix="mdnwatch-") as directory, receiving() as receiver:
         yield Run(Path(directory), receiver, script)
 
@@ -233,7 +235,7 @@ def new_run(script: Script) -> Iterator[Run]:
 def template(script: Script, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `state_dir` of an earlier run."""
     kept = tmp_path_factory.mktemp("template") / "state"
-    for run in new_run(script):
+    with new_run(script) as run:
         run.arrive(script.earlier)
         with running(run.config):
             run.receiver.wait_for_events(1)
@@ -261,11 +263,7 @@ class Scenario:
         self.undisturbed = self._play_undisturbed()
 
     def _play_undisturbed(self) -> Undisturbed:
-        (run,) = list(self._played())
-        return run
-
-    def _played(self) -> Iterator[Undisturbed]:
-        for run in new_run(self._script):
+        with new_run(self._script) as run:
             run.prepare(self._template)
             trace = run.home / "trace"
             calls = ",".join(dict.fromkeys(call for call, _ in CALLS))
@@ -279,7 +277,7 @@ class Scenario:
                 daemon.kill()
             run.check_database()
             events = check_deliveries(run.receiver.told, FIRST | SECOND, deaths=0)
-            yield Undisturbed(run.states(), events, self._points(trace.read_text()))
+            return Undisturbed(run.states(), events, self._points(trace.read_text()))
 
     def _points(self, trace: str) -> list[Point]:
         points = []
@@ -292,7 +290,7 @@ class Scenario:
 
     def survives(self, point: Point) -> bool:
         """Die at a point and go on: all has to be as if nobody had died. Whether the run came to that point."""
-        for run in new_run(self._script):
+        with new_run(self._script) as run:
             run.prepare(self._template)
             died = run.die_at(point)
             if died:
@@ -301,7 +299,7 @@ class Scenario:
             events = check_deliveries(run.receiver.told, FIRST | SECOND, deaths=1)
             assert events == self.undisturbed.events, "the same facts have the same ids"
             assert run.states() == self.undisturbed.states
-        return died
+            return died
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ PEOPLE = [f"person-{number}@there.example" for number in range(6)]
 OFFER = "<offer@mail.example>"
 
 # A server that is back is asked again within the pause between two attempts, which grows with their number.
-CAUGHT_UP_SECONDS = 90.0
+CAUGHT_UP_SECONDS = 150.0
 
 
 def configured(home: Path, mailbox: Dovecot, receiver: BackgroundReceiver, **settings: object) -> Path:
