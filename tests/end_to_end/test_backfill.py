@@ -50,6 +50,7 @@ def test_a_backfill_shows_its_progress_and_goes_on_after_sigkill(
         first = until(lambda: progress(killed), lambda: f"a backfill in progress\n{killed.log}", 60)
     finally:
         killed.kill()
+    assert first is not None
     assert 0 < first["left"] <= first["total"] <= MESSAGES
     with running(config) as daemon:
         until(lambda: daemon.ask() is not None and progress(daemon) is None, "the end of the backfill", 60)
