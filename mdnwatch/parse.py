@@ -10,16 +10,32 @@ from typing import BinaryIO, TextIO
 
 from mdnwatch.mail import mime
 from mdnwatch.mail.reader import read_message
-from mdnwatch.mail.recognise import DSN, MDN, is_as2
+from mdnwatch.mail.recognise import ARF, DSN, MDN, is_as2
+from mdnwatch.mail.reply import read_reply
 from mdnwatch.model.address import forms, plain
-from mdnwatch.model.report import Disposition, Dsn, Malformed, Mdn, RecipientBlock, Report, Typed
+from mdnwatch.model.reason import meaning
+from mdnwatch.model.report import (
+    Action,
+    Disposition,
+    Dsn,
+    FeedbackReport,
+    Malformed,
+    Mdn,
+    RecipientBlock,
+    Reply,
+    Report,
+    Typed,
+)
 from mdnwatch.model.text import clean
 
 type_json = dict[str, object]
 
 STANDARD_INPUT = "-"
 
-_KIND_OF_DECLARED = ((MDN, "mdn"), (DSN, "dsn"))
+_KIND_OF_DECLARED = ((MDN, "mdn"), (DSN, "dsn"), (ARF, "arf"))
+
+# Formats of a delivery status notification that some standard has: RFC 3464, RFC 6109, RFC 2634.
+_STANDARD = frozenset({"rfc3464", "pec", "smime-receipt"})
 
 
 def parse(data: bytes, name: str) -> type_json:
@@ -42,7 +58,9 @@ def parse(data: bytes, name: str) -> type_json:
             "original_message_id": _text(returned.message_id) if returned else None,
             "defects": [*report.defects, "malformed"],
         }
-    elif report is not None:
+    elif report is None:
+        line |= _of_reply(read_reply(message))
+    else:
         line |= _of_report(report)
         if is_as2(message.header):
             # RFC 4130: a receipt of business data, which the daemon leaves alone.
@@ -50,17 +68,35 @@ def parse(data: bytes, name: str) -> type_json:
     return line
 
 
-def _kind(report: Mdn | Dsn | Malformed | None) -> str:
+def _kind(report: Report | Malformed | None) -> str:
     if report is None:
         return "ordinary"
     if isinstance(report, Malformed):
         return dict(_KIND_OF_DECLARED)[report.declared]
     if isinstance(report, Mdn):
         return "mdn"
-    return "dsn" if report.format == "rfc3464" else "nonstandard-bounce"
+    if isinstance(report, FeedbackReport):
+        return "arf"
+    return "dsn" if report.format in _STANDARD else "nonstandard-bounce"
 
 
-def _of_report(report: Mdn | Dsn) -> type_json:
+def _of_reply(reply: Reply | None) -> type_json:
+    """What an automatic reply is; a person's is ordinary mail."""
+    if reply is None or not reply.automatic:
+        return {}
+    answered = reply.head.in_reply_to
+    return {
+        "kind": "auto-reply",
+        "original_message_id": _text(answered[0]) if len(answered) == 1 else None,
+        "reply": {
+            "keyword": reply.keyword,
+            "return_date": reply.return_date.isoformat() if reply.return_date else None,
+        },
+        "defects": list(reply.defects),
+    }
+
+
+def _of_report(report: Report) -> type_json:
     found: type_json = {
         "format": report.format,
         "original_message_id": _text(_original_message_id(report)),
@@ -71,6 +107,11 @@ def _of_report(report: Mdn | Dsn) -> type_json:
         final = report.final_recipient
         recipients = [_recipient(final, report.original_recipient)] if final or report.original_recipient else []
         return found | {"recipients": recipients, "mdn": _mdn(report)}
+    if isinstance(report, FeedbackReport):
+        recipients = [_recipient(Typed("rfc822", address), None) for address in report.original_rcpt_to]
+        return found | {"recipients": recipients, "feedback": _feedback(report)}
+    if not isinstance(report, Dsn):
+        return found
     # Sendmail repeats a recipient whose alias leads back to it; once says it all.
     lines: dict[tuple[object, object], type_json] = {}
     for block in report.recipients:
@@ -81,7 +122,7 @@ def _of_report(report: Mdn | Dsn) -> type_json:
 
 def _original_message_id(report: Report) -> str | None:
     """As the report says it, else as the returned part does, else as the only one that its text names."""
-    if isinstance(report, Mdn) and report.original_message_id:
+    if isinstance(report, Mdn | FeedbackReport) and report.original_message_id:
         return report.original_message_id
     if report.returned is not None and report.returned.message_id:
         return report.returned.message_id
@@ -89,11 +130,23 @@ def _original_message_id(report: Report) -> str | None:
 
 
 def _of_block(block: RecipientBlock) -> type_json:
-    return _recipient(block.final_recipient, block.original_recipient) | {
-        "action": block.action.value,
-        "status": block.status,
-        "diagnostic_code": _typed(block.diagnostic_code),
-    }
+    return (
+        _recipient(block.final_recipient, block.original_recipient)
+        | {
+            "action": block.action.value,
+            "status": block.status,
+            "diagnostic_code": _typed(block.diagnostic_code),
+        }
+        | _meaning(block)
+    )
+
+
+def _meaning(block: RecipientBlock) -> type_json:
+    # What became of the message is only a question where it was not delivered.
+    if block.action not in {Action.FAILED, Action.DELAYED}:
+        return {"hard": False, "permanent": False, "reason": None}
+    means = meaning(block)
+    return {"hard": means.hard, "permanent": means.permanent, "reason": means.reason.value}
 
 
 def _recipient(final: Typed | None, original: Typed | None) -> type_json:
@@ -118,6 +171,18 @@ def _mdn(report: Mdn) -> type_json:
         "reporting_ua": _text(report.reporting_ua),
         "final_recipient": _typed(report.final_recipient),
         "original_recipient": _typed(report.original_recipient),
+    }
+
+
+def _feedback(report: FeedbackReport) -> type_json:
+    arrived = report.arrival_date
+    return {
+        "type": _text(report.feedback_type),
+        "user_agent": _text(report.user_agent),
+        "original_mail_from": _text(report.original_mail_from),
+        "arrival_date": arrived.isoformat() if arrived else None,
+        "reported_domain": [clean(domain) for domain in report.reported_domain],
+        "incidents": report.incidents,
     }
 
 

@@ -117,7 +117,7 @@ class Pipeline:
         now, rules = self._now(), self.rules
 
         def work(db: sqlite3.Connection) -> list[Outcome]:
-            outcomes = [_record(Unit(db, rules, now, self._enqueue), item) for item in items]
+            outcomes = record(db, items, lambda: Unit(db, rules, now, self._enqueue))
             save_checkpoint(db, batch.checkpoint)
             return outcomes
 
@@ -189,24 +189,46 @@ def _failed_on(place: Place, data: bytes, error: Exception) -> Unusable:
     return Unusable(place, report_id(Head(), data), reason)
 
 
-def _record(unit: Unit, item: Item) -> Outcome:
-    """One message in a savepoint of its own: if it cannot be kept it is quarantined, and the others go on."""
+def record(db: sqlite3.Connection, items: Sequence[Item], unit: Callable[[], Unit]) -> list[Outcome]:
+    """Keep what the messages of a batch tell, each in a unit; what cannot be kept is quarantined, the others go on.
+
+    SQLite copies each page that changes within a savepoint, for each savepoint: one for every message doubles the
+    work. So they get one together, and are done again, one by one, in the rare case that one of them fails.
+    """
+    db.execute("SAVEPOINT batch")
+    try:
+        outcomes = [_record(unit(), item) for item in items]
+    except sqlite3.OperationalError:
+        # A full disk or a locked file is no fault of a message: the whole batch is tried again.
+        raise
+    except Exception:  # noqa: BLE001 - which message it was, and why, is found out now
+        db.execute("ROLLBACK TO batch")
+        outcomes = [_record_alone(unit(), item) for item in items]
+    db.execute("RELEASE batch")
+    return outcomes
+
+
+def _record_alone(unit: Unit, item: Item) -> Outcome:
+    """One message in a savepoint of its own."""
     unit.db.execute("SAVEPOINT message")
     try:
-        outcome = _record_item(unit, item)
+        outcome = _record(unit, item)
     except sqlite3.OperationalError:
-        # A full disk or a locked file is no fault of the message: the whole batch is tried again.
         raise
     except Exception as error:  # noqa: BLE001 - kept, told and logged as unusable
         unit.db.execute("ROLLBACK TO message")
         unit.events.clear()
         identifier = item.report.id if isinstance(item, ReadReport) else report_id(Head(), repr(item.place).encode())
-        bad = Unusable(
-            item.place, identifier, f"mdnwatch failed to keep it ({type(error).__name__}): please report this"
-        )
-        record_malformed(unit, bad.report_id, bad.place, bad.reason)
-        outcome = Outcome(bad, "quarantined")
+        reason = f"mdnwatch failed to keep it ({type(error).__name__}): please report this"
+        bad = Unusable(item.place, identifier, reason)
+        record_malformed(unit, identifier, item.place, reason)
+        outcome = Outcome(bad, "quarantined", tuple(unit.events))
     unit.db.execute("RELEASE message")
+    return outcome
+
+
+def _record(unit: Unit, item: Item) -> Outcome:
+    outcome = _record_item(unit, item)
     outcome.events = tuple(unit.events)
     return outcome
 

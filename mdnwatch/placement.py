@@ -7,7 +7,7 @@ whenever a sent message appears, or changes, that one of its keys names.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -29,7 +29,7 @@ from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, add
 from mdnwatch.model.stored import StoredReport
 from mdnwatch.store import event_queries, report_queries, sent_queries
-from mdnwatch.store.report_queries import Placement
+from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 
 MS_PER_HOUR = 3_600_000
@@ -70,9 +70,13 @@ def record_sent(unit: Unit, sent: SentMessage) -> None:
 
 def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
     """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before."""
-    if report_queries.insert_report(unit.db, report, evidence, unit.now):
+    choice = _choose(unit, report)
+    if report_queries.insert_report(unit.db, report, _matched(choice), unit.now):
         report_queries.add_sighting(unit.db, report.id, seen_at)
-        return place(unit, report)
+        _place_pieces(unit, report, choice, [(piece, None) for piece in evidence])
+        if isinstance(choice, Ambiguous):
+            _tell_ambiguous(unit, report, choice)
+        return _matched(choice).outcome
     report_queries.add_sighting(unit.db, report.id, seen_at)
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
         for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
@@ -90,53 +94,75 @@ def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) ->
 
 
 def place(unit: Unit, report: StoredReport) -> str:
-    """Match a kept report to its sent message, and place each piece of its evidence; the outcome."""
-    found = sent_queries.find_by_keys(unit.db, (key.key for key in report.keys))
-    replaces = report.account in unit.rules.replaces_message_id
-    choice = choose(report.keys, found, replaces_message_id=replaces)
-    match = choice if isinstance(choice, Match) else None
-    outcome = "matched" if match else "ambiguous" if isinstance(choice, Ambiguous) else "waiting"
-    is_new = report_queries.set_outcome(
-        unit.db, report.id, outcome, match.message if match else None, match.rung.value if match else None
-    )
-    message = sent_queries.load_message(unit.db, match.message) if match else None
-    for piece, before in list(report_queries.load_evidence(unit.db, report.id)):
-        _place_piece(unit, report, piece, before, message, match)
+    """Match a kept report again, and place each piece of its evidence where it belongs now; the outcome."""
+    choice = _choose(unit, report)
+    is_new = report_queries.set_outcome(unit.db, report.id, _matched(choice))
+    _place_pieces(unit, report, choice, list(report_queries.load_evidence(unit.db, report.id)))
     if is_new and isinstance(choice, Ambiguous):
         _tell_ambiguous(unit, report, choice)
-    return outcome
+    return _matched(choice).outcome
+
+
+def _choose(unit: Unit, report: StoredReport) -> Match | Ambiguous | None:
+    found = sent_queries.find_by_keys(unit.db, (key.key for key in report.keys))
+    return choose(report.keys, found, replaces_message_id=report.account in unit.rules.replaces_message_id)
+
+
+def _matched(choice: Match | Ambiguous | None) -> Matched:
+    if isinstance(choice, Match):
+        return Matched("matched", choice.message, choice.rung.value)
+    return Matched("waiting" if choice is None else "ambiguous")
+
+
+def _place_pieces(
+    unit: Unit,
+    report: StoredReport,
+    choice: Match | Ambiguous | None,
+    pieces: Iterable[tuple[Evidence, Placement | None]],
+) -> None:
+    """Place evidence, each piece with its placement until now; None for a piece that is not kept yet."""
+    match = choice if isinstance(choice, Match) else None
+    message = sent_queries.load_message(unit.db, match.message) if match else None
+    for piece, before in pieces:
+        _place_piece(unit, report, piece, before, message, match)
 
 
 def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
     unit: Unit,
     report: StoredReport,
     piece: Evidence,
-    before: Placement,
+    before: Placement | None,
     message: StoredMessage | None,
     match: Match | None,
 ) -> None:
-    if message is None or match is None:
-        after, recipient = Placement(), None
-    else:
+    recipient, after = None, Placement()
+    if message is not None:
         recipient = _recipient_of(unit, message, piece)
-        graded = grade(
-            report.provenance,
-            message.sent_at,
-            recipient.address if recipient else None,
-            addressed=recipient is not None and recipient.addressed,
-        )
-        after = Placement(message.id, recipient.address if recipient else None, graded)
+        after = _placement(report, message, recipient)
     if after == before:
         return
-    report_queries.place_evidence(unit.db, piece, after)
-    if unit.rules.accepts(before.graded):
-        _fold_anew(unit, before.message, before.recipient)
+    if before is None:
+        report_queries.insert_evidence(unit.db, piece, after)
+    else:
+        report_queries.place_evidence(unit.db, piece, after)
+        if unit.rules.accepts(before.graded):
+            _fold_anew(unit, before.message, before.recipient)
     if message is None or match is None or recipient is None or after.graded is None:
         return
     if after.graded.grade is Grade.CONTRADICTED:
         _tell_suspicious(unit, report, message, recipient, after.graded)
     elif unit.rules.accepts(after.graded):
-        _accept(unit, report, piece, message, match, after.graded, _remembered(unit, recipient))
+        if before is not None or not recipient.addressed:
+            recipient = _remembered(unit, recipient)
+        _accept(unit, report, piece, message, match, after.graded, recipient)
+
+
+def _placement(report: StoredReport, message: StoredMessage, recipient: StoredRecipient | None) -> Placement:
+    if recipient is None:
+        graded = grade(report.provenance, message.sent_at, None, addressed=False)
+        return Placement(message.id, None, graded)
+    graded = grade(report.provenance, message.sent_at, recipient.address, addressed=recipient.addressed)
+    return Placement(message.id, recipient.address, graded)
 
 
 def _recipient_of(unit: Unit, message: StoredMessage, piece: Evidence) -> StoredRecipient | None:

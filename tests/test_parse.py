@@ -14,7 +14,6 @@ from mdnwatch import parse
 
 MDN = REAL / "kmail-KMman-mdn-displayed-manual.eml"
 DSN = REAL / "sendmail-SMmix-dsn-failed.eml"
-ORDINARY = REAL / "notqmail-QMqreceipt-other.eml"
 
 
 def run(*paths: Path | str, mbox: bool = False) -> tuple[int, list[dict[str, object]], str]:
@@ -68,18 +67,50 @@ def test_a_delivery_report_is_one_line_with_its_recipients() -> None:
     assert recipients[1]["diagnostic_code"].startswith("smtp; 552-5.2.2 The recipient's inbox")
 
 
-def test_ordinary_mail_is_a_line_too() -> None:
-    _, [line], _ = run(ORDINARY)
+def test_ordinary_mail_is_a_line_too(tmp_path: Path) -> None:
+    lunch = tmp_path / "lunch.eml"
+    lunch.write_bytes(b"From: bob@there.example\nSubject: Lunch?\nMessage-ID: <l@there.example>\n\nAt noon?\n")
+    _, [line], _ = run(lunch)
     assert (line["kind"], line["format"], line["recipients"]) == ("ordinary", None, [])
 
 
-def test_a_malformed_report_keeps_the_kind_it_declares() -> None:
-    data = DSN.read_bytes()
+def without_fields(data: bytes) -> bytes:
     for name in (b"Final-Recipient", b"Action", b"Status", b"Remote-MTA", b"Diagnostic-Code", b"Last-Attempt-Date"):
         data = data.replace(name + b":", b"X-" + name + b":")
-    line = parse.parse(data, "x")
+    return data
+
+
+def test_a_report_without_fields_is_read_from_its_text() -> None:
+    line = parse.parse(without_fields(DSN.read_bytes()), "x")
+    assert (line["kind"], line["format"]) == ("nonstandard-bounce", "sendmail")
+    assert [one["address"] for one in line["recipients"]] == ["x@reject.example", "y@quota.example"]
+
+
+ABOUT_NOBODY = b"""\
+From: mailer-daemon@there.example
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+
+See below.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.there.example
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <offer@mail.example>
+
+--b--
+"""
+
+
+def test_a_malformed_report_keeps_the_kind_it_declares() -> None:
+    line = parse.parse(ABOUT_NOBODY, "x")
     assert (line["kind"], line["format"], line["defects"]) == ("dsn", None, ["malformed"])
-    assert line["original_message_id"] == "<63710b99b0724c11.SMmix@mail.example>"
+    assert line["original_message_id"] == "<offer@mail.example>"
 
 
 def test_a_receipt_of_as2_is_named_as_such() -> None:
@@ -209,12 +240,12 @@ def test_the_standard_reports_of_the_corpus_are_read_as_expected() -> None:
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the shared corpus is not on this machine")
-def test_no_ordinary_mail_of_the_corpus_is_taken_for_a_report() -> None:
+def test_mail_of_the_corpus_that_is_no_report_is_told_as_what_it_is() -> None:
     rows = [json.loads(line) for line in (CORPUS / "manifest.jsonl").read_text("utf-8").splitlines()]
     taken = [
         row["file"]
         for row in rows
         if row["kind"] in {"ordinary", "auto-reply"}
-        and parse.parse((CORPUS / row["file"]).read_bytes(), "x")["kind"] != "ordinary"
+        and parse.parse((CORPUS / row["file"]).read_bytes(), "x")["kind"] != row["kind"]
     ]
     assert taken == []

@@ -17,7 +17,7 @@ from mdnwatch.errors import CommitFailed
 from mdnwatch.model.event import Event
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Mark, Place, RawMessage, Role
 from mdnwatch.model.stored import to_ms
-from mdnwatch.pipeline import Pipeline, ReadSent, _record
+from mdnwatch.pipeline import Pipeline, ReadSent, record
 from mdnwatch.placement import Rules, Unit
 from mdnwatch.store import event_queries, outbox_queries, sent_queries
 from mdnwatch.store.mark_queries import load_mark
@@ -210,11 +210,14 @@ async def test_when_the_database_is_full_neither_mark_nor_evidence_is_kept(world
 async def test_a_message_that_cannot_be_kept_is_quarantined_with_its_place(world: World) -> None:
     bad = ReadSent(Place("sales", "Sent", 8, 3), sent_message(recipients=["lone\ud800surrogate@x.example"]))
 
-    def work(db: sqlite3.Connection) -> str:
-        return _record(Unit(db, Rules(), NOW, enqueue), bad).outcome
+    good = [ReadSent(Place("sales", "Sent", 8, uid), sent_message(f"<{uid}@mail.example>")) for uid in (2, 4)]
 
-    assert await world.store.run(work) == "quarantined"
-    assert await world.rows("SELECT count(*) FROM sent_message") == [(0,)]
+    def work(db: sqlite3.Connection) -> list[str]:
+        outcomes = record(db, [good[0], bad, good[1]], lambda: Unit(db, Rules(), NOW, enqueue))
+        return [outcome.outcome for outcome in outcomes]
+
+    assert await world.store.run(work) == ["sent", "quarantined", "sent"]
+    assert await world.rows("SELECT message_id FROM sent_message") == [("<2@mail.example>",), ("<4@mail.example>",)]
     assert await world.rows("SELECT folder, uid FROM sighting") == [("Sent", 3)]
     assert await world.events() == ["report.malformed"]
 
@@ -231,3 +234,60 @@ async def test_each_handled_report_is_one_line_of_the_log(world: World) -> None:
         ["bob@there.example"],
     )
     assert line["events"] == [identifier for (identifier,) in await world.rows("SELECT id FROM event")]
+
+
+COMPLAINT = b"""\
+From: Feedback <fbl@there.example>
+Date: Mon, 23 Nov 2026 11:00:00 +0000
+Message-ID: <complaint@there.example>
+Content-Type: multipart/report; report-type=feedback-report; boundary=b
+
+--b
+
+A complaint.
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Loop/1
+Version: 1
+Original-Rcpt-To: <bob@there.example>
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <offer@mail.example>
+--b--
+"""
+
+CERTIFIED = b"""\
+From: posta-certificata@pec.example
+Date: Mon, 23 Nov 2026 09:00:05 +0000
+Message-ID: <accepted@pec.example>
+X-Ricevuta: accettazione
+X-Riferimento-Message-ID: <offer@mail.example>
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: application/xml; name=daticert.xml
+
+<postacert tipo="accettazione"><intestazione><destinatari>bob@there.example</destinatari>
+<destinatari>carol@there.example</destinatari></intestazione></postacert>
+--b--
+"""
+
+
+@pytest.mark.asyncio
+async def test_complaints_and_certified_receipts_become_events_of_their_own(world: World) -> None:
+    await world.handle(sent())
+    await world.handle(received(CERTIFIED, 1), received(COMPLAINT, 2))
+    assert await world.events() == ["recipient.submitted", "recipient.submitted", "recipient.complained"]
+    assert await world.rows("SELECT kind FROM report ORDER BY kind") == [("arf",), ("dsn",)]
+
+
+@pytest.mark.asyncio
+async def test_feedback_that_is_no_complaint_is_kept_and_changes_nothing(world: World) -> None:
+    await world.handle(sent())
+    await world.handle(received(COMPLAINT.replace(b"abuse", b"not-spam")))
+    assert await world.events() == []
+    assert await world.rows("SELECT kind FROM report") == [("arf",)]

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from mdnwatch.mail.bounce_text import blocks
-from mdnwatch.mail.bounce_words import is_failure
+from mdnwatch.mail.bounce_formats import formats
+from mdnwatch.mail.bounce_gate import may_be_bounce
+from mdnwatch.mail.bounce_text import Reading, blocks
+from mdnwatch.mail.fields_in_text import read_fields
 from mdnwatch.mail.general_bounce import read_general
 from mdnwatch.mail.mime import Message
 from mdnwatch.mail.notice import Notice, read_notice
-from mdnwatch.mail.recognise import is_automatic
-from mdnwatch.model.report import Dsn, RecipientBlock
+from mdnwatch.model.report import HEURISTIC, Dsn
 
+# The formats of which no file tells: fields of RFC 3464 in a text, and what only its words give away.
+FIELDS_IN_TEXT = "rfc3464-in-text"
 GENERAL = "general"
 
 
-def read_bounce(message: Message, defects: list[str]) -> Dsn | None:
-    if not is_automatic(message.header) and "deliver" not in (message.header.get("subject") or "").lower():
+def read_bounce(message: Message, *, declared: bool = False) -> Dsn | None:
+    """The bounce that a message is; None where it is none. `declared`: it calls itself a delivery report."""
+    if not declared and not may_be_bounce(message.header):
         return None
+    defects = message.defects
     notice = read_notice(message)
-    if not (is_failure(notice.text) or is_failure(notice.subject)):
-        return None
-    found = read_general(notice)
+    for known in formats():
+        if known.claims(notice):
+            reading = known.read(notice)
+            if reading.recipients:
+                return _dsn(notice, known.FORMAT, reading, defects)
+    fields = read_fields(notice)
+    if fields:
+        return _dsn(notice, FIELDS_IN_TEXT, Reading(fields), defects)
+    found = read_general(notice, declared=declared)
     if not found:
         return None
-    return _dsn(notice, GENERAL, blocks(found, notice.text), defects)
+    return _dsn(notice, GENERAL, Reading(blocks(found, notice.text)), [*defects, HEURISTIC])
 
 
-def _dsn(notice: Notice, name: str, recipients: tuple[RecipientBlock, ...], defects: list[str]) -> Dsn:
+def _dsn(notice: Notice, name: str, reading: Reading, defects: list[str]) -> Dsn:
     return Dsn(
         head=notice.head,
         format=name,
         report_part=notice.part,
-        returned=notice.returned,
+        returned=reading.returned or notice.returned,
         inline_message_ids=notice.message_ids,
-        recipients=recipients,
+        recipients=reading.recipients,
         defects=tuple(dict.fromkeys(defects)),
     )

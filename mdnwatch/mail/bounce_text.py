@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mdnwatch.mail.bounce_words import is_delay
-from mdnwatch.model.report import Action, RecipientBlock, Typed
+from mdnwatch.model.report import Action, RecipientBlock, Returned, Typed
 from mdnwatch.model.smtp_reply import enhanced_code, reply_code
 from mdnwatch.model.text import clean
 
@@ -16,12 +16,13 @@ MAX_RECIPIENTS = 2000
 # What is said of one recipient: a reply of several lines, not the rest of a damaged text.
 MAX_SAID = 30  # lines
 
-# An address as it stands in text (RFC 5321 §4.1.2, without source routes; RFC 6531 allows other characters): possessive
-# and anchored at its beginning, so that it is found in linear time.
-_LOCAL = r"(?:\"(?:[^\"\\\n]|\\.){1,64}+\"|(?<![^\s<>()\[\],;:\"@\\|])[^\s<>()\[\],;:\"@\\|]{1,200}+)"
+# An address as it stands in text (RFC 5321 §4.1.2, without source routes; RFC 6531: any characters). Possessive,
+# and where it is looked for anywhere, only at the beginning of a word, so that it is found in linear time.
+_LOCAL = r"(?:\"(?:[^\"\\\n]|\\.){1,64}+\"|[^\s<>()\[\],;:\"@\\|]{1,200}+)"
 _DOMAIN = r"[^\W_](?:[\w-]|\.(?=[\w-])){0,254}"
 ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
-_ADDRESS = re.compile(ADDRESS)
+_ADDRESS = re.compile(rf"(?<![^\s<>()\[\],;:\"@\\|]){ADDRESS}")
+_RULE = " \t-=_*#"
 _AROUND = "'`*=\u2018\u2019"
 
 
@@ -31,6 +32,13 @@ class Said(NamedTuple):
     address: str
     words: str
     original: str | None = None
+
+
+class Reading(NamedTuple):
+    """What a format reader finds: the recipients, and what is returned where only the format knows the place."""
+
+    recipients: tuple[RecipientBlock, ...]
+    returned: Returned | None = None
 
 
 def find_addresses(text: str) -> tuple[str, ...]:
@@ -67,9 +75,15 @@ def blocks(found: Iterable[Said], text: str) -> tuple[RecipientBlock, ...]:
             break
         if known is None:
             merged[key] = said
-        elif not known.words.strip():
-            merged[key] = known._replace(words=said.words, original=known.original or said.original)
+        elif said.words not in known.words:
+            words = f"{known.words}\n{said.words}".strip()
+            merged[key] = known._replace(words=words, original=known.original or said.original)
     return tuple(block(said, action) for said in merged.values())
+
+
+def listing(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = None) -> Reading:
+    """The recipients of `said_after`, as failed or delayed as the text says."""
+    return Reading(blocks(said_after(text, entry, end), text))
 
 
 def said_after(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = None) -> Iterator[Said]:
@@ -86,7 +100,7 @@ def said_after(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = 
         groups = match.groupdict()
         said = Said(
             (groups["address"] or "").lstrip(_AROUND),
-            f"{groups.get('words') or ''}\n{words}".strip(),
+            f"{groups.get('words') or ''}\n{words}".strip(" \t\n:"),
             (groups.get("original") or "").lstrip(_AROUND) or None,
         )
         pending.append(said)
@@ -99,4 +113,5 @@ def said_after(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = 
 def _limited(words: str, end: re.Pattern[str] | None) -> str:
     if end is not None and (match := end.search(words)):
         words = words[: match.start()]
-    return "\n".join(words.split("\n", MAX_SAID)[:MAX_SAID])
+    lines = words.split("\n", MAX_SAID)[:MAX_SAID]
+    return "\n".join(line for line in lines if line.strip(_RULE))

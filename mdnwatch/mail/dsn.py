@@ -13,6 +13,7 @@ from mdnwatch.mail.message_ids import original_message_ids
 from mdnwatch.mail.parts import Parts
 from mdnwatch.mail.status_code import parse_status
 from mdnwatch.model.report import Action, Dsn, RecipientBlock, Typed
+from mdnwatch.model.smtp_reply import enhanced_code
 
 # As many as common limits on recipients of a message allow; each takes about a kilobyte.
 MAX_RECIPIENTS = 2000
@@ -67,6 +68,15 @@ def read_dsn(parts: Parts, blocks: Iterable[Block], defects: list[str]) -> Dsn |
         extensions=message.extensions(),
         defects=tuple(dict.fromkeys(defects)) if defects else (),
     )
+
+
+def read_recipients(blocks: Iterable[Block], defects: list[str]) -> tuple[RecipientBlock, ...]:
+    """The recipients of some blocks alone, for fields that stand in a text."""
+    per_message: list[Block] = []
+    per_recipient: list[Block] = []
+    for block in blocks:
+        _sort(block, per_message, per_recipient)
+    return tuple([_recipient(block, defects) for block in per_recipient[:MAX_RECIPIENTS]])
 
 
 def _sort(block: Block, per_message: list[Block], per_recipient: list[Block]) -> None:
@@ -170,9 +180,9 @@ def _action(text: str | None) -> Action:
 def _status(fields: Block, defects: list[str]) -> str | None:
     text = fields.take("status")
     if not text:
-        # RFC 3464 §2.3.4 requires it; Haraka leaves it out (haraka-HKdefer).
+        # RFC 3464 §2.3.4 requires it; Haraka leaves it out (haraka-HKdefer). What the remote server said may have it.
         defects.append("no-status")
-        return None
+        return enhanced_code(fields.get("diagnostic-code") or "")
     status = parse_status(text)
     if status is None:
         defects.append("bad-status")

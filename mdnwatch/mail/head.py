@@ -14,7 +14,8 @@ from mdnwatch.mail.transfer import with_lf
 from mdnwatch.mail.words import decode_words
 from mdnwatch.model.report import Head, Returned
 
-# RFC 6522 §3 and RFC 6533 §4.4. Leniencies: VOPmail and MailSite say message/rfc822-headers, Bigfoot message/partial.
+# RFC 6522 §3 and RFC 6533 §4.4. Leniencies: VOPmail and MailSite say message/rfc822-headers, Bigfoot message/partial,
+# opt-out reports of a draft of RFC 5965 text/rfc822-header (arf-draft-opt-out).
 RETURNED_TYPES = frozenset(
     {
         "message/rfc822",
@@ -23,6 +24,7 @@ RETURNED_TYPES = frozenset(
         "message/global-headers",
         "message/rfc822-headers",
         "message/partial",
+        "text/rfc822-header",
     }
 )
 

@@ -105,7 +105,7 @@ def _returned_parts(message: Message, words: Part | None) -> Iterator[Returned]:
         if part.media_type in RETURNED_TYPES:
             yield read_returned(part)
         elif part is not words and not part.parts and part is not message.root:
-            # Leniencies: the original's header is the part's own (Mail2000), or the part is mere text (sisimai X1).
+            # Leniencies: the original's header is the part's own (Mail2000), or the part is mere text.
             own = _of_header(part.header())
             if own is not None and own.message_id:
                 yield own

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mdnwatch.mail import mime
+from mdnwatch.mail.arf import read_arf
+from mdnwatch.mail.bounce import read_bounce
 from mdnwatch.mail.dsn import is_action, read_dsn
+from mdnwatch.mail.explanation import explained
+from mdnwatch.mail.feedback_forms import read_feedback_form
 from mdnwatch.mail.fields import MAX_REPORT_PART, Block, is_cut, joined, read_blocks
 from mdnwatch.mail.head import RETURNED_TYPES, read_head, read_returned
 from mdnwatch.mail.mdn import read_mdn
 from mdnwatch.mail.mime import Message, Part
 from mdnwatch.mail.parts import Parts, first_text
-from mdnwatch.mail.recognise import MDN, Found, find_report, is_as2
+from mdnwatch.mail.pec import read_pec
+from mdnwatch.mail.receipt_text import read_receipt_text
+from mdnwatch.mail.recognise import ARF, DSN, MDN, Found, find_report, is_as2
+from mdnwatch.mail.signed_receipt import read_signed_receipt
 from mdnwatch.mail.stray import find_stray_blocks
-from mdnwatch.model.report import Dsn, Malformed, Mdn, Returned
+from mdnwatch.mail.tnef import read_tnef_receipt
+from mdnwatch.model.report import Dsn, Malformed, Report, Returned
+
+# Forms of reports beside the standards'; each looks at a field or two, and at the rest only of its own.
+_FORMS: tuple[Callable[[Message], Report | None], ...] = (
+    read_feedback_form,
+    read_pec,
+    read_tnef_receipt,
+    read_signed_receipt,
+    read_receipt_text,
+    read_bounce,
+)
 
 
-def read(data: bytes) -> Mdn | Dsn | Malformed | None:
+def read(data: bytes) -> Report | Malformed | None:
     """The report that a message is; None for ordinary mail. Never raises, whatever the bytes.
 
     RFC 4130: receipts of an AS2 exchange are left alone.
@@ -23,23 +43,38 @@ def read(data: bytes) -> Mdn | Dsn | Malformed | None:
     return None if is_as2(message.header) else read_message(message)
 
 
-def read_message(message: Message) -> Mdn | Dsn | Malformed | None:
+def read_message(message: Message) -> Report | Malformed | None:
     """The report that a message is, receipts of AS2 included; None for ordinary mail."""
     found = find_report(message)
     if found is None:
-        return None
+        return _undeclared(message)
     defects = message.defects
     report_part, blocks = _report_part(found, defects)
     parts = Parts(read_head(message.header), report_part, _returned(found), found.container)
     report = _report(found.declared, parts, blocks, defects)
     if report is None and found.part is not None:
         report = _report(found.declared, parts, _blocks_elsewhere(found.part, blocks), defects)
+    if isinstance(report, Dsn):
+        return explained(report, found.container)
+    if report is None and found.declared == DSN:
+        report = read_bounce(message, declared=True)
     return report or _malformed(found, parts, defects)
 
 
-def _report(declared: str, parts: Parts, blocks: list[Block], defects: list[str]) -> Mdn | Dsn | None:
+def _undeclared(message: Message) -> Report | None:
+    """The report that a message is in a form of its own, without a report part."""
+    for read_form in _FORMS:
+        report = read_form(message)
+        if report is not None:
+            return report
+    return None
+
+
+def _report(declared: str, parts: Parts, blocks: list[Block], defects: list[str]) -> Report | None:
     if not blocks:
         return None
+    if declared == ARF:
+        return read_arf(parts, joined(blocks), defects)
     return read_mdn(parts, joined(blocks), defects) if _is_mdn(declared, blocks) else read_dsn(parts, blocks, defects)
 
 
@@ -82,6 +117,8 @@ def _blocks_elsewhere(part: Part, blocks: list[Block]) -> list[Block]:
 def _malformed(found: Found, parts: Parts, defects: list[str]) -> Malformed:
     if found.declared == MDN:
         reason = "it has no Disposition field, which would say what became of the message"
+    elif found.declared == ARF:
+        reason = "it has no field of such a report"
     else:
         reason = "it has no block of fields about a recipient"
     return Malformed(

@@ -1,4 +1,4 @@
-"""Whether a message is a report, and where in it the report stands (RFC 6522, RFC 8098 §3, RFC 3464 §2)."""
+"""Whether a message is a report, and where the report stands in it (RFC 6522; RFC 8098 §3, RFC 3464 §2, RFC 5965)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mdnwatch.mail.words import decode_words
 
 MDN = "disposition-notification"
 DSN = "delivery-status"
+ARF = "feedback-report"
 
 # RFC 6533 §4.4: the global types are equivalent to the others.
 _REPORT_TYPES: Mapping[str, str] = MappingProxyType(
@@ -25,6 +26,7 @@ _REPORT_TYPES: Mapping[str, str] = MappingProxyType(
         "message/global-disposition-notification": MDN,
         "message/delivery-status": DSN,
         "message/global-delivery-status": DSN,
+        "message/feedback-report": ARF,
     }
 )
 _DECLARED: Mapping[str, str] = MappingProxyType({kind.partition("/")[2]: name for kind, name in _REPORT_TYPES.items()})
@@ -104,7 +106,15 @@ def is_automatic(header: Header) -> bool:
 
 # Types of which a report may be made as a whole, or in which one is found wrapped.
 _CANDIDATE_TYPES = frozenset(
-    {"multipart/report", "multipart/signed", "multipart/parallel", "application/ms-tnef", "application/pkcs7-mime"}
+    {
+        "multipart/report",
+        "multipart/signed",
+        "multipart/parallel",
+        "application/ms-tnef",
+        "application/vnd.ms-tnef",
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+    }
 )
 _CANDIDATE_FIELDS = (
     "disposition",
@@ -113,11 +123,14 @@ _CANDIDATE_FIELDS = (
     "original-recipient",
     "x-autoreply",
     "x-autorespond",
+    "x-bluebottle-request",
+    "x-amz-sns-message-id",
     "x-failed-recipients",
+    "x-mlserver",
     "x-ricevuta",
 )
 # Words with which receipts begin their subjects, in the languages they were seen in.
-_RECEIPT = (
+RECEIPT_WORDS = (
     r"(?:read|not read|opened|displayed|received|deleted|processed|gelesen|ungelesen|nicht gelesen|ge[oö]ffnet"
     r"|lu|non lu|letto|non letto|le[ií]do|no le[ií]do|lida?|n[aã]o lida?|gelezen|niet gelezen|l[aä]st|ol[aä]st|l[æe]st"
     r"|ul[æe]st|luettu|przeczytano|przeczytane|p[rř]e[cč]teno|olvasva|okundu|прочитано|прочтено|已读|已讀|開封済み|읽음)"
@@ -125,7 +138,7 @@ _RECEIPT = (
 # Words of receipts, bounces and automatic replies. An ordinary message fetched for nothing costs milliseconds, a
 # report that is not fetched costs its news.
 _CANDIDATE_SUBJECT = re.compile(
-    rf"^\W*{_RECEIPT}\s*[:\uff1a]"
+    rf"^\W*{RECEIPT_WORDS}\s*[:\uff1a]"
     r"|receipt|lesebest[aä]tigung|empfangsbest[aä]tigung|accus[eé]|conferma di |confirmaci[oó]n|confirma[cç][aã]o"
     r"|disposition|開封|表示済|leesbevestiging|potwierdzenie|уведомление"
     r"|deliver|undeliver|zugestellt|zustell|non[- ]?remis|bounce|fail(?:ed|ure|ing)?\b|returned|mail status|mail system"
@@ -137,7 +150,8 @@ _CANDIDATE_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _CANDIDATE_STRUCTURE = re.compile(
-    rb'"(?:global-)?(?:delivery-status|disposition-notification)"|"(?:feedback-)?report"|"ms-tnef"', re.IGNORECASE
+    rb'"(?:global-)?(?:delivery-status|disposition-notification)"|"(?:feedback-)?report"|"(?:vnd\.)?ms-tnef"',
+    re.IGNORECASE,
 )
 
 

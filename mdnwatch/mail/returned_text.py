@@ -24,10 +24,9 @@ _LEAST_KNOWN = 3  # names, where none of them is telling
 
 _MESSAGE = r"(?:e-?mail|mail|message|mensaje|mensagem|nachricht|messaggio|bericht|post|письм\w+|сообщени\w+)"
 _RETURNED = r"(?:original|originale|returned|unsent|undelivered|source|bounced|ursprüngliche\w{0,2}|old|исходн\w+)"
-# A line between rules or dashes that announces it: "----- Original message -----", "--- Below this line is a copy ...".
+# What stands between rules or dashes where it is announced: "----- Original message -----", "--- Below this line ...".
 _DECORATED = re.compile(
-    rf"[-=_*#|~ ]{{0,80}}[-=_*#|~]{{2}}.{{0,40}}?(?:"
-    rf"{_RETURNED} {_MESSAGE}|{_MESSAGE}s? (?:original|d'origine|d’origine|text|header|headers|body|suppressed)\b"
+    rf"(?:{_RETURNED} {_MESSAGE}|{_MESSAGE}s? (?:original|d.origine|text|header|headers|body|suppressed)\b"
     rf"|copy of (?:the|your)|below this line|header and top|(?:original|returned|unsent) (?:mail|header)"
     rf"|header of the)",
     re.IGNORECASE,
@@ -37,7 +36,8 @@ _SAID = re.compile(
     rf"[ \t]{{0,8}}(?:"
     rf"(?:{_RETURNED} )?{_MESSAGE}(?: headers?| text| body)?s? (?:follows?|attached|is attached|below[.:]?$)"
     rf"|{_RETURNED} {_MESSAGE}(?: headers?| info)?:[ \t]*$"
-    rf"|(?:below|included|enclosed|attached|following|here) (?:is|are|follows) (?:a |the )?(?:copy|first|header|original)"
+    rf"|(?:below|included|enclosed|attached|following|here) (?:is|are|follows) (?:a |the )?"
+    rf"(?:copy|first|header|original)"
     rf"|a (?:copy|summary) of (?:the|your) .{{0,40}}(?:below|follows)"
     rf"|your message reads"
     rf"|en-têtes de message d.origine|kopfzeilen der ursprünglichen nachricht|ursprüngliche nachrichtenkopfzeilen"
@@ -45,6 +45,13 @@ _SAID = re.compile(
     rf")",
     re.IGNORECASE,
 )
+# One of these is in each line that `_SAID` matches: they are looked for first, since most lines have none.
+_HINTS = (
+    "follow", "attach", "below", "copy", "reads", "header", "origin", "message:", "mail:", "post:", "bericht:",
+    "nachricht", "mensaje", "mensagem", "messaggio", "summary", "元の", "オリジナル", "исходн",
+)  # fmt: skip
+_RULE = "-=_*#|~ \t"
+_RULES = tuple(character + other for character in "-=_*#|~" for other in "-=_*#|~")
 
 
 class Split(NamedTuple):
@@ -75,14 +82,17 @@ def split_returned(text: str) -> Split:
 def _announces(line: str) -> bool:
     if not line or len(line) > MAX_SEPARATOR:
         return False
-    return _DECORATED.match(line) is not None or _SAID.match(line) is not None
+    lower = line.lower()
+    if line[0] in _RULE and line.lstrip().startswith(_RULES):
+        return _DECORATED.search(lower.strip(_RULE)) is not None
+    return any(hint in lower for hint in _HINTS) and _SAID.match(line) is not None
 
 
 def _header_start(lines: list[str], begin: int) -> int | None:
     """The line at which a header begins, at `begin` or below; None where there is none."""
     number = begin
     while number < len(lines):
-        if _KNOWN.match(lines[number]) is None:
+        if ":" not in lines[number] or _KNOWN.match(lines[number]) is None:
             number += 1
             continue
         end = _block_end(lines, number)

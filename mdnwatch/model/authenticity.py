@@ -33,6 +33,7 @@ REASONS: Mapping[str, tuple[Grade, str]] = {
     "before-message": (Grade.DOUBTFUL, "the report is dated before the message"),
     "not-addressed": (Grade.DOUBTFUL, "the message was not addressed to this recipient"),
     "foreign-sender": (Grade.DOUBTFUL, "the report comes from neither the recipient nor its domain"),
+    "heuristic": (Grade.DOUBTFUL, "the report follows no known format and was understood by its words"),
     "nothing-to-judge-by": (Grade.DOUBTFUL, "the report names no reporting MTA and returns nothing of the message"),
 }
 
@@ -46,6 +47,7 @@ class Provenance:
     date: datetime | None
     has_reporting_mta: bool
     returns_something: bool
+    heuristic: bool = False  # understood by its words, not by fields or by a known format
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def _holds(code: str, of: Provenance, sent_at: datetime | None, recipient: str, 
         if of.date is None or sent_at is None or of.date >= sent_at:
             return False
         return (sent_at - of.date > MAX_AGE_BEFORE_MESSAGE) == (code == "long-before-message")
+    if code == "heuristic":
+        return of.heuristic
     if code == "not-addressed":
         return not addressed
     if code == "foreign-sender":

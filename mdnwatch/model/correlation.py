@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mdnwatch.model.address import decode_xtext
-from mdnwatch.model.report import Mdn, Report
+from mdnwatch.model.report import FeedbackReport, Mdn, Report
 
 # A report that names more identifiers than this names none in particular; the nearest are kept.
 MAX_KEYS_PER_RUNG = 20
@@ -84,6 +84,8 @@ def _ladder(report: Report) -> Iterator[LookupKey]:
     if isinstance(report, Mdn):
         named = report.original_message_ids or ((report.original_message_id,) if report.original_message_id else ())
         yield from _message_id_keys(Rung.ORIGINAL_MESSAGE_ID, named)
+    if isinstance(report, FeedbackReport) and report.original_message_id:
+        yield from _message_id_keys(Rung.ORIGINAL_MESSAGE_ID, (report.original_message_id,))
     if report.returned is not None and report.returned.message_id:
         yield from _message_id_keys(Rung.RETURNED_MESSAGE_ID, (report.returned.message_id,))
     yield from _message_id_keys(Rung.IN_REPLY_TO, report.head.in_reply_to)

@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from mdnwatch.model.address import forms, split, without_case
-from mdnwatch.model.report import Action, DispositionType, Dsn, Mdn, RecipientBlock, Report, Typed
+from mdnwatch.model.reason import meaning
+from mdnwatch.model.report import Action, DispositionType, Dsn, FeedbackReport, Mdn, RecipientBlock, Report, Typed
 from mdnwatch.model.text import clean
 
 type_json = str | int | bool | None | list[str] | dict[str, str]
@@ -60,6 +61,7 @@ class Evidence:
 
 # RFC 3464 §2.3.3. An action that nobody could map is no evidence.
 KIND_OF_ACTION: Mapping[Action, Kind] = {
+    Action.SUBMITTED: Kind.SUBMITTED,
     Action.FAILED: Kind.FAILED,
     Action.DELAYED: Kind.DELAYED,
     Action.DELIVERED: Kind.DELIVERED,
@@ -76,6 +78,11 @@ KIND_OF_DISPOSITION: Mapping[DispositionType, Kind] = {
     DispositionType.DENIED: Kind.DECLINED,
     DispositionType.FAILED: Kind.WARNING,
 }
+
+# RFC 5965 §7.3: the types of feedback with which a recipient, or a mail system for it, complains. The others do not:
+# "not-spam" (RFC 6430) and "opt-out" are what they say, "auth-failure" (RFC 6591) is about somebody's forgery, "other"
+# says nothing.
+COMPLAINTS = frozenset({"abuse", "fraud", "virus"})
 
 # RFC 2298 §3.2.6: modifiers that tell of trouble with the message or its receipt.
 WARNING_MODIFIERS = frozenset({"error", "warning", "superseded", "expired", "mailbox-terminated"})
@@ -94,6 +101,8 @@ def extract(report: Report, report_id: str, observed_at: datetime) -> tuple[Evid
     if isinstance(report, Dsn):
         blocks = enumerate(report.recipients)
         return tuple(_of_block(report, block, n, report_id, observed_at) for n, block in blocks if _speaks(block))
+    if isinstance(report, FeedbackReport):
+        return _of_feedback(report, report_id, observed_at)
     return ()
 
 
@@ -183,11 +192,53 @@ def _of_block(dsn: Dsn, block: RecipientBlock, number: int, report_id: str, obse
         final=final,
         claimed_at=block.last_attempt_date or dsn.head.date,
         observed_at=observed_at,
+        reason=meaning(block).reason.value if kind is Kind.FAILED else None,
         member=_member(original, final) if kind is Kind.FAILED else None,
         # Leniency: Exim calls the hand-over to a host without DSN "delivered" (exim-EXrelay).
         handed_over_to=clean(remote) if kind is Kind.DELIVERED and remote else None,
         details=_block_details(dsn, block),
     )
+
+
+def _of_feedback(report: FeedbackReport, report_id: str, observed_at: datetime) -> tuple[Evidence, ...]:
+    if report.feedback_type not in COMPLAINTS:
+        return ()
+    return tuple(
+        Evidence(
+            report_id=report_id,
+            block=number,
+            kind=Kind.COMPLAINED,
+            original=(address,) if address else (),
+            final=(),
+            claimed_at=report.head.date,
+            observed_at=observed_at,
+            details=_feedback_details(report, address),
+        )
+        for number, address in enumerate(_complainers(report))
+    )
+
+
+def _complainers(report: FeedbackReport) -> tuple[str | None, ...]:
+    """Who complains: each Original-Rcpt-To, else the only one to whom the returned message is addressed.
+
+    Where neither is known, None: the message's only recipient, if it has only one.
+    """
+    if report.original_rcpt_to:
+        return report.original_rcpt_to
+    addressed = report.returned.to_addresses if report.returned else ()
+    return addressed if len(addressed) == 1 else (None,)
+
+
+def _feedback_details(report: FeedbackReport, address: str | None) -> dict[str, type_json]:
+    optional: dict[str, str | None] = {
+        "feedback_type": report.feedback_type,
+        "user_agent": report.user_agent,
+        "original_rcpt_to": address,
+        "original_mail_from": report.original_mail_from,
+        "reported_domain": " ".join(report.reported_domain),
+        "incidents": str(report.incidents) if report.incidents > 1 else None,
+    }
+    return {name: clean(value) for name, value in optional.items() if value}
 
 
 def _member(original: tuple[str, ...], final: tuple[str, ...]) -> str | None:

@@ -1,12 +1,15 @@
-"""One received message that tells of a sent one, as the standards name its parts (RFC 8098, RFC 3464)."""
+"""One received message that tells of a sent one, as the standards name its parts (RFC 8098, RFC 3464, RFC 5965)."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+
+# The defect of a report that follows no known format and was understood by its words alone: it is graded lower.
+HEURISTIC = "heuristic"
 
 
 class DispositionType(StrEnum):
@@ -21,8 +24,12 @@ class DispositionType(StrEnum):
 
 
 class Action(StrEnum):
-    """RFC 3464 §2.3.3; UNKNOWN stands for a value that the standard does not have and nobody could map."""
+    """RFC 3464 §2.3.3; UNKNOWN stands for a value that the standard does not have and nobody could map.
 
+    SUBMITTED is no action of the standard: certified mail confirms that it took a message in (RFC 6109 §3.1.4).
+    """
+
+    SUBMITTED = "submitted"
     FAILED = "failed"
     DELAYED = "delayed"
     DELIVERED = "delivered"
@@ -92,7 +99,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class RecipientBlock:
-    """The per-recipient fields of a DSN (RFC 3464 §2.3)."""
+    """The per-recipient fields of a DSN (RFC 3464 §2.3).
+
+    `explanation` is what the text for people says of the recipient, on one line, where the fields do not say it.
+    """
 
     final_recipient: Typed | None
     original_recipient: Typed | None
@@ -105,6 +115,7 @@ class RecipientBlock:
     will_retry_until: datetime | None = None
     final_log_id: str | None = None
     extensions: tuple[tuple[str, str], ...] = ()
+    explanation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +161,38 @@ class Dsn(Report):
     received_from_mta: Typed | None = None
     arrival_date: datetime | None = None
     extensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackReport(Report):
+    """Feedback on a message (RFC 5965): a complaint, or what else `feedback_type` says.
+
+    Source-IP is not kept, and no extension that holds an IP address: they are nobody's business here.
+    """
+
+    feedback_type: str | None  # lower-case: "abuse", "not-spam", "opt-out"; None where the report has none
+    user_agent: str | None = None
+    version: str | None = None
+    original_mail_from: str | None = None  # plain, "" is the null reverse-path
+    original_rcpt_to: tuple[str, ...] = ()  # plain addresses
+    original_message_id: str | None = None  # with angle brackets; no field of the standard, yet written
+    arrival_date: datetime | None = None  # when the original arrived, not when it was complained about
+    reported_domain: tuple[str, ...] = ()
+    incidents: int = 1
+    extensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Report):
+    """An answer to a message, by a person or by a machine (RFC 3834).
+
+    `keyword` is the kind of machine, "auto-replied", "auto-notified" or "auto-generated" (RFC 3834 §5, RFC 5436 §2.7).
+    `return_date` is the day on which an absence ends, where the notice says it plainly.
+    """
+
+    automatic: bool
+    keyword: str | None = None
+    return_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _PLACES = (
 )
 _REPLY = re.compile(
     r"(?:^|[:;'\"(\[<>]|\b(?:said|code|error|reply|status|returned|response|failed with|failed):?)[ \t]*"
-    r"([245]\d\d)(?=[\s:\])'\"-]|$)",
+    r"([245]\d\d)(?=[\s:,\])'\"-]|$)",
     re.ASCII | re.IGNORECASE | re.MULTILINE,
 )
 

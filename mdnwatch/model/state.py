@@ -156,8 +156,8 @@ class RecipientState:
     @property
     def summary(self) -> str:
         """The one-word summary, lower-case."""
-        held = (self.reading, self.delivery)
-        return next((value.name.lower() for value in SUMMARY if any(value is one for one in held)), "unknown")
+        reading, delivery = self.reading, self.delivery
+        return next((value.name.lower() for value in SUMMARY if value is reading or value is delivery), "unknown")
 
     @property
     def _positive(self) -> bool:
@@ -181,8 +181,11 @@ def add(state: RecipientState, evidence: Evidence) -> RecipientState:
 
 
 def _united(known: tuple[str, ...], *more: str | None) -> tuple[str, ...]:
+    new = {value for value in more if value}
+    if new.issubset(known):
+        return known
     # The smallest names are kept, so that which are kept does not hang on the order of arrival.
-    return tuple(sorted({*known, *(value for value in more if value)})[:MAX_MEMBERS])
+    return tuple(sorted(new.union(known))[:MAX_MEMBERS])
 
 
 def derive(evidence: Iterable[Evidence]) -> RecipientState:

@@ -10,13 +10,16 @@ from typing import Any
 from mdnwatch.model.authenticity import Provenance
 from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
 from mdnwatch.model.evidence import Evidence, Kind
-from mdnwatch.model.report import Dsn, Mdn, Report
+from mdnwatch.model.report import HEURISTIC, Dsn, FeedbackReport, Mdn, Reply, Report
 from mdnwatch.model.state import RecipientState, Times
+
+# Made once: `json.dumps` with these settings makes one at each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """A report without its mail. `kind` is "mdn" or "dsn"; `account` is where it was first seen.
+    """A report without its mail. `kind` is "mdn", "dsn", "arf" or "reply"; `account` is where it was first seen.
 
     `observed_at` is the earliest time at which a mail server took a sighting in. `announce` is False where the
     report was backfilled.
@@ -37,7 +40,7 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
     """What is kept of a report."""
     return StoredReport(
         id=report_id,
-        kind="mdn" if isinstance(report, Mdn) else "dsn",
+        kind=_kind(report),
         format=report.format,
         account=account,
         observed_at=observed_at,
@@ -49,9 +52,18 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
             date=report.head.date,
             has_reporting_mta=isinstance(report, Dsn) and report.reporting_mta is not None,
             returns_something=report.returned is not None,
+            heuristic=HEURISTIC in report.defects,
         ),
         defects=report.defects,
     )
+
+
+def _kind(report: Report) -> str:
+    if isinstance(report, Mdn):
+        return "mdn"
+    if isinstance(report, FeedbackReport):
+        return "arf"
+    return "reply" if isinstance(report, Reply) else "dsn"
 
 
 def to_ms(time: datetime | None) -> int | None:
@@ -67,8 +79,7 @@ def from_ms(ms: int | None) -> datetime | None:
 def dump(value: object) -> str:
     """JSON in as few bytes as it takes; non-ASCII characters stay as they are."""
     # A lone surrogate of undecodable mail cannot be written as UTF-8.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def report_content(report: StoredReport) -> str:
@@ -105,6 +116,7 @@ def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
             date=from_ms(data["date"]),
             has_reporting_mta=data["reporting_mta"],
             returns_something=data["returned"],
+            heuristic=HEURISTIC in data["defects"],
         ),
         defects=tuple(data["defects"]),
     )

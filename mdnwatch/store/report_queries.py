@@ -157,7 +157,8 @@ def _graded(grade: str | None, reasons: str) -> Graded | None:
 def insert_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:
     """Keep a new piece of evidence and where it belongs; its report is kept already."""
     db.execute(
-        "INSERT INTO evidence (message, recipient, grade, reasons, report, block, content) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO evidence (message, recipient, grade, reasons, report, block, content)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*_placed(placement), piece.report_id, piece.block, evidence_content(piece)),
     )
 

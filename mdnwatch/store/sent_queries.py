@@ -38,7 +38,9 @@ class StoredRecipient:
 
 
 _MESSAGE_COLUMNS = "id, message_id, from_address, account, subject, sent_at, requested, envelope_id, reference"
-_RECIPIENT_COLUMNS = "message, address, addressed, sequence, state"
+# Most addresses are their own mailbox (lower-case, without sub-address), and are kept once: see `_kept`.
+_ADDRESS = "iif(address = '', mailbox, address)"
+_RECIPIENT_COLUMNS = f"message, {_ADDRESS}, addressed, sequence, state"
 
 
 def save_sent(db: sqlite3.Connection, sent: SentMessage) -> tuple[int, bool]:
@@ -110,7 +112,7 @@ def _add_addressed(db: sqlite3.Connection, message: int, address: str) -> bool:
                 return False
             db.execute(
                 "UPDATE recipient SET addressed = 1 WHERE message = ? AND mailbox = ? AND address = ?",
-                (message, without_sub_address(address), known.address),
+                (message, *_kept(known.address)),
             )
             return True
     _insert_recipient(db, message, address, addressed=True)
@@ -120,8 +122,14 @@ def _add_addressed(db: sqlite3.Connection, message: int, address: str) -> bool:
 def _insert_recipient(db: sqlite3.Connection, message: int, address: str, *, addressed: bool) -> None:
     db.execute(
         "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?)",
-        (message, without_sub_address(address), address, int(addressed)),
+        (message, *_kept(address), int(addressed)),
     )
+
+
+def _kept(address: str) -> tuple[str, str]:
+    """The columns `mailbox` and `address` of an address."""
+    mailbox = without_sub_address(address)
+    return mailbox, "" if address == mailbox else address
 
 
 def find_by_keys(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, frozenset[int]]:
@@ -196,26 +204,32 @@ def keep_recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
     """Keep a recipient that was never addressed, if it is not kept already."""
     db.execute(
         "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (recipient.message, without_sub_address(recipient.address), recipient.address, int(recipient.addressed)),
+        (recipient.message, *_kept(recipient.address), int(recipient.addressed)),
     )
 
 
 def load_recipient(db: sqlite3.Connection, message: int, address: str) -> StoredRecipient | None:
     """The recipient of a row; the address exactly as kept."""
     sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND mailbox = ? AND address = ?"  # noqa: S608 - constants
-    row = db.execute(sql, (message, without_sub_address(address), address)).fetchone()
+    row = db.execute(sql, (message, *_kept(address))).fetchone()
     return _recipient(row) if row else None
 
 
 def recipients_of(db: sqlite3.Connection, message: int) -> list[StoredRecipient]:
     """All recipients of a message, in order of their addresses."""
-    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? ORDER BY address"  # noqa: S608 - constants
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? ORDER BY {_ADDRESS}"  # noqa: S608 - constants
     return [_recipient(row) for row in db.execute(sql, (message,))]
+
+
+def recipients_with_mailbox(db: sqlite3.Connection, address: str, limit: int) -> list[StoredRecipient]:
+    """Recipients of any message whose address is equal but for case and sub-address, the latest messages first."""
+    sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE mailbox = ? ORDER BY message DESC LIMIT ?"  # noqa: S608 - constants
+    return [_recipient(row) for row in db.execute(sql, (without_sub_address(address), limit))]
 
 
 def probable_recipient(db: sqlite3.Connection, message: int, address: str) -> str | None:
     """Who may stand behind an address that was not written to: the sole recipient, or the only one of its domain."""
-    sql = "SELECT address FROM recipient WHERE message = ? AND addressed = 1 LIMIT ?"
+    sql = f"SELECT {_ADDRESS} FROM recipient WHERE message = ? AND addressed = 1 LIMIT ?"  # noqa: S608 - constants
     rows = [row[0] for row in db.execute(sql, (message, MAX_RECIPIENTS_FOR_HINT + 1))]
     if len(rows) == 1:
         return str(rows[0])
@@ -235,8 +249,7 @@ def save_state(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
             None if content == "{}" else content,
             recipient.sequence,
             recipient.message,
-            without_sub_address(recipient.address),
-            recipient.address,
+            *_kept(recipient.address),
         ),
     )
 
@@ -246,5 +259,5 @@ def forget_if_empty(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
     if not recipient.addressed and not recipient.state.times and recipient.sequence == 0:
         db.execute(
             "DELETE FROM recipient WHERE message = ? AND mailbox = ? AND address = ?",
-            (recipient.message, without_sub_address(recipient.address), recipient.address),
+            (recipient.message, *_kept(recipient.address)),
         )

@@ -115,7 +115,7 @@ def test_a_disposition_in_a_delivery_status_is_a_receipt() -> None:
         b"",
         b"From: a@b\n\nhello",
         b"Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--",
-        b"Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\n\nx\n--b--",
+        b"Content-Type: multipart/report; report-type=x-other; boundary=b\n\n--b\n\nx\n--b--",
         b"Content-Type: text/plain; report-type=disposition-notification\n\n" + FIELDS,
         PERSON + b"\n" + FIELDS,
     ],

@@ -83,10 +83,10 @@ def subjects(recorder: Recorder, role: Role = Role.INBOX) -> list[int]:
 
 
 def deliver_by_bytes(root: Path, name: bytes, message: bytes) -> None:
-    """A name that is no UTF-8 is no `Path` that one writes down."""
-    written, delivered = (os.path.join(os.fsencode(root), folder, name) for folder in (b"tmp", b"new"))  # noqa: PTH118
-    Path(os.fsdecode(written)).write_bytes(message)
-    Path(os.fsdecode(written)).rename(os.fsdecode(delivered))
+    """A file whose name is no UTF-8."""
+    written = root / "tmp" / os.fsdecode(name)
+    written.write_bytes(message)
+    written.rename(root / "new" / written.name)
 
 
 def move(path: Path, to: Path) -> Path:

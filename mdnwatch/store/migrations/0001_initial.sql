@@ -18,7 +18,7 @@ CREATE INDEX sent_message_envelope_id ON sent_message (envelope_id) WHERE envelo
 CREATE TABLE recipient (
   message       INTEGER NOT NULL REFERENCES sent_message ON DELETE CASCADE,
   mailbox       TEXT NOT NULL,              -- the address without case and sub-address, by which it is found
-  address       TEXT NOT NULL,              -- as written in the copy, or as reported
+  address       TEXT NOT NULL,              -- as written in the copy, or as reported; '' where that is the mailbox
   addressed     INTEGER NOT NULL,
   sequence      INTEGER NOT NULL DEFAULT 0, -- events so far
   state         TEXT,                       -- JSON; NULL while there is no evidence

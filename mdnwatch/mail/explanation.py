@@ -1,0 +1,50 @@
+"""What the text for people of a standard notification says of a recipient, where its fields leave that out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mdnwatch.mail.charset import decode
+from mdnwatch.mail.mime import Part
+from mdnwatch.mail.parameters import parameters
+from mdnwatch.mail.parts import first_text
+from mdnwatch.model.address import forms
+from mdnwatch.model.report import Dsn, RecipientBlock
+from mdnwatch.model.text import clean
+
+# The first screens: what follows is the same for every recipient, or the returned message.
+MAX_EXPLANATION_TEXT = 8 * 1024  # bytes
+# A notification about more recipients has its fields in order.
+MAX_EXPLAINED = 50  # recipients
+# The session's step at which the message was refused stands in the text only (Sendmail, Postfix).
+_STEP = b"DATA"
+
+
+def explained(dsn: Dsn, container: Part) -> Dsn:
+    """The notification with what its text says of recipients without a diagnostic code (OpenSMTPD writes none)."""
+    part = first_text(container)
+    if part is None or part is container:
+        return dsn
+    if len(dsn.recipients) > MAX_EXPLAINED:
+        return dsn
+    missing = any(block.diagnostic_code is None for block in dsn.recipients)
+    if not missing and part.data.find(_STEP, part.body, min(part.end, part.body + MAX_EXPLANATION_TEXT)) < 0:
+        return dsn
+    label = parameters(part.header().get("content-type") or "").get("charset")
+    lines = decode(part.content(MAX_EXPLANATION_TEXT), label).split("\n")
+    starts = sorted({start for block in dsn.recipients if (start := _line_of(block, lines)) is not None})
+    return dataclasses.replace(dsn, recipients=tuple(_explained(block, lines, starts) for block in dsn.recipients))
+
+
+def _explained(block: RecipientBlock, lines: list[str], starts: list[int]) -> RecipientBlock:
+    start = _line_of(block, lines)
+    if start is None:
+        return block
+    end = next((other for other in starts if other > start), len(lines))
+    return dataclasses.replace(block, explanation=clean("\n".join(lines[start:end])) or None)
+
+
+def _line_of(block: RecipientBlock, lines: list[str]) -> int | None:
+    """The first line that names the recipient."""
+    names = [form.lower() for form in (*forms(block.final_recipient), *forms(block.original_recipient))]
+    return next((n for n, line in enumerate(lines) if any(name in line.lower() for name in names)), None)
