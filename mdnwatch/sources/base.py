@@ -132,10 +132,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check-config --connect` found: whether the source can be read, and what to say, a sentence a line."""
+    """What `check-config --connect` found: whether the source can be read, and what to say, a sentence a line.
+
+    `refused`: not without a change by a person, such as another password.
+    """
 
     ok: bool
     lines: tuple[str, ...]
+    refused: bool = False
 
 
 def header_of(data: bytes) -> bytes:

@@ -57,6 +57,7 @@ class ImapSource:
         self._client: Client | None = None
         self._watches: dict[Folder, FolderWatch] = {}
         self._missing: tuple[Missing, ...] = ()
+        self._listed_at: datetime | None = None
         self._sent_looks: list[float] = []
         self._last_sent_look = 0.0
         self._state = SourceState.STARTING
@@ -120,11 +121,13 @@ class ImapSource:
         return await Client.open(self._settings, password, self._tls, now=self._context.now, beat=self._context.beat)
 
     async def _find_folders(self, client: Client) -> None:
+        asked_at = self._context.now()
         found = resolve(self._settings.folders, self._settings.sent, await client.folders())
         self._watches = {
-            folder: self._watches.get(folder) or FolderWatch(self._settings, self._context, folder)
+            folder: self._watches.get(folder) or FolderWatch(self._settings, self._context, folder, self._listed_at)
             for folder in found.folders
         }
+        self._listed_at = asked_at
         for one in found.missing:
             if one not in self._missing:
                 self._context.log.warning("folder not found", source=self.name, reason=one.note)

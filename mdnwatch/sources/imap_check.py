@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from mdnwatch.errors import ConfigError, SourceError
+from mdnwatch.errors import ConfigError, SourceError, SourceRefused
 from mdnwatch.model.received import Role
 from mdnwatch.sources.base import Checked
 from mdnwatch.sources.imap_client import POLL_SECONDS, Client, CommandRefused, tls_context
 from mdnwatch.sources.imap_folders import resolve
+from mdnwatch.sources.imap_session import Session
 from mdnwatch.sources.imap_settings import ImapSettings
 
 
@@ -20,13 +21,22 @@ async def check(settings: ImapSettings) -> Checked:
         tls = await asyncio.to_thread(tls_context, settings)
         client = await Client.open(settings, password, tls, now=lambda: datetime.now(UTC), beat=lambda: None)
     except (ConfigError, SourceError) as error:
-        return Checked(ok=False, lines=(str(error),))
+        return Checked(ok=False, lines=(str(error),), refused=isinstance(error, SourceRefused))
     try:
         return await _examined(settings, client)
     except SourceError as error:
         return Checked(ok=False, lines=(str(error),))
     finally:
         client.abort()
+
+
+async def greeted(settings: ImapSettings) -> None:
+    """Connect as far as the greeting, secured as the settings say; no password is needed. Raises SourceError."""
+    session = Session(settings, lambda: datetime.now(UTC), lambda: None)
+    try:
+        await session.connect(await asyncio.to_thread(tls_context, settings))
+    finally:
+        session.abort()
 
 
 async def _examined(settings: ImapSettings, client: Client) -> Checked:

@@ -26,14 +26,21 @@ REREAD = timedelta(days=30)
 # SEARCH knows days without zones (RFC 9051 §6.4.4), and a day can begin 14 hours sooner than in UTC.
 _ROOM = timedelta(days=1)
 
+# The clocks of a server and of this machine may differ by so much.
+CLOCKS_APART = timedelta(minutes=5)
+
 Period = Literal["all"] | timedelta | None
 
 
 class FolderWatch:
     """The watch over one folder. Its methods open the folder where it is not open."""
 
-    def __init__(self, settings: ImapSettings, context: Context, folder: Folder) -> None:
+    def __init__(
+        self, settings: ImapSettings, context: Context, folder: Folder, absent_at: datetime | None = None
+    ) -> None:
+        """`absent_at` is when the server was last seen without this folder, aware UTC."""
         self.folder = folder
+        self._absent_at = absent_at
         self._settings = settings
         self._context = context
         self._fetcher = Fetcher(settings, context, folder)
@@ -146,14 +153,26 @@ class FolderWatch:
 
     async def _first_mark(self, client: Client, examined: Examined) -> Mark:
         """From now on; and back as far as is asked for, or as far as reports may still tell of sent mail."""
-        newest = await self._newest(client, examined)
-        oldest = await self._first_since(client, self._period()) if newest else None
+        live = await self._newest(client, examined)
+        if live and self._absent_at is not None:
+            live = await self._before_it_appeared(client, live, self._absent_at - CLOCKS_APART)
+        oldest = await self._first_since(client, self._period()) if live else None
         self._context.log.info(
-            "watch begins", source=self._settings.name, folder=self.folder.name, uid=newest, backfill_from=oldest
+            "watch begins", source=self._settings.name, folder=self.folder.name, uid=live, backfill_from=oldest
         )
-        if oldest is None or oldest > newest:
-            return Mark(examined.uidvalidity, newest)
-        return Mark(examined.uidvalidity, newest, oldest, newest)
+        return _mark(examined.uidvalidity, live, oldest)
+
+    async def _before_it_appeared(self, client: Client, newest: int, appeared: datetime) -> int:
+        """In a folder that was made while the account was watched, what came since then is new.
+
+        Not all that is in it: it may be an old folder under another name.
+        """
+        day = await self._first_since(client, self._context.now() - appeared)
+        if day is None:
+            return newest
+        rows = await client.fetch(f"{day}:{newest}", "(UID INTERNALDATE)")
+        young = [row.uid or 0 for row in rows if row.received_at is not None and row.received_at >= appeared]
+        return min([newest, *(uid - 1 for uid in young)])
 
     async def _mark_anew(self, client: Client, examined: Examined, known: Mark) -> Mark:
         """RFC 9051 §2.3.1.1: with another UIDVALIDITY, old UIDs mean nothing; what is young is read as new."""
@@ -165,9 +184,7 @@ class FolderWatch:
         )
         self._backlog = self._seen = None
         oldest = await self._first_since(client, self._period()) if known.backfill_to and live else None
-        if oldest is None or oldest > live:
-            return Mark(examined.uidvalidity, live)
-        return Mark(examined.uidvalidity, live, oldest, live)
+        return _mark(examined.uidvalidity, live, oldest)
 
     def _period(self) -> Period:
         if self.folder.role is Role.INBOX:
@@ -197,3 +214,10 @@ class FolderWatch:
             return 1
         young = await client.search("SINCE", search_date(self._context.now() - period - _ROOM))
         return young[0] if young else None
+
+
+def _mark(uidvalidity: int, live: int, oldest: int | None) -> Mark:
+    """Everything up to `live` is done, except what lies between `oldest` and it."""
+    if oldest is None or oldest > live:
+        return Mark(uidvalidity, live)
+    return Mark(uidvalidity, live, oldest, live)
