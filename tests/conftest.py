@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# `tests/run --slow` asks for the thorough one.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # What asyncio says when a task or a callback fails and nobody asks for its result.
 LOGGER = logging.getLogger("asyncio")
@@ -48,6 +55,15 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 UNSEEN = pytest.StashKey[_Unseen]()
 
 
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays to the end: nothing of it is looked at by each `gc.collect`."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick tests speak first; those that start servers come last."""
+    """The quick tests speak first; those that start servers, or the daemon as a process, come last."""
+    for item in items:
+        if "end_to_end" in item.path.parts:
+            item.add_marker(pytest.mark.servers)
     items.sort(key=lambda item: item.get_closest_marker("servers") is not None)
