@@ -27,17 +27,17 @@ COMMENTED = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)
 
 
 def example_tables() -> Iterator[tuple[str, str]]:
-    """Each part of the example that is about one table: its kind ("" for the top, "log") and its text."""
+    """Each part of the example that is about one table: its kind ("" for the top, "[log]") and its text."""
     top, *tables = re.split(r"^(?=\[)", EXAMPLE, flags=re.MULTILINE)
     yield "", top
     for table in tables:
         kind = re.search(r'^(?:# )?kind = "(.*)"', table, re.MULTILINE)
-        yield kind[1] if kind else "log", table
+        yield kind[1] if kind else "[log]", table
 
 
 def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", Config
-    yield "log", LogSettings
+    yield "[log]", LogSettings
     for package in (mdnwatch.sources, mdnwatch.sinks):
         for kind in kinds(package):
             yield kind, module_of(package, kind).SETTINGS

@@ -83,7 +83,9 @@ def without_fields(data: bytes) -> bytes:
 def test_a_report_without_fields_is_read_from_its_text() -> None:
     line = parse.parse(without_fields(DSN.read_bytes()), "x")
     assert (line["kind"], line["format"]) == ("nonstandard-bounce", "sendmail")
-    assert [one["address"] for one in line["recipients"]] == ["x@reject.example", "y@quota.example"]
+    recipients = line["recipients"]
+    assert isinstance(recipients, list)
+    assert [one["address"] for one in recipients] == ["x@reject.example", "y@quota.example"]
 
 
 ABOUT_NOBODY = b"""\

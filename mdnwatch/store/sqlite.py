@@ -29,8 +29,8 @@ MAX_GROUP = 64
 # How long to wait for a reader of another process, as a backup tool, before a write fails.
 BUSY_TIMEOUT_SECONDS = 10.0
 
-# 16 MiB of pages: the hot part of the indexes of a million sent messages.
-CACHE_KIB = 16 * 1024
+# 8 MiB of pages: the upper levels of the indexes of a million sent messages, and what a batch changes.
+CACHE_KIB = 8 * 1024
 
 
 @dataclass(slots=True)

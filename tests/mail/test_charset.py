@@ -60,6 +60,13 @@ def test_a_charset_that_nobody_names_is_guessed() -> None:
     assert decode(russian.encode("windows-1251")) == russian
 
 
+@pytest.mark.parametrize(
+    "text", ["Übersicht „größer“ … 5 €", "Vous êtes là, à côté", "Não lida: informação", "Luettu: työpäivä", "Öö"]
+)
+def test_western_text_that_names_no_charset_is_read_as_windows_1252(text: str) -> None:
+    assert decode(text.encode("cp1252")) == text
+
+
 @pytest.mark.slow
 def test_flanker_is_imported_only_for_a_message_that_needs_it_and_says_nothing(tmp_path: Path) -> None:
     # As freshly installed: without the tables that its address parser leaves behind, and complains while making.
@@ -71,7 +78,8 @@ def test_flanker_is_imported_only_for_a_message_that_needs_it_and_says_nothing(t
     script = (
         "import sys; from mdnwatch.mail.charset import decode;"
         "decode('prüfen'.encode()); assert 'flanker' not in sys.modules;"
-        "decode('Vous êtes là, à côté'.encode('latin-1')); assert 'flanker' in sys.modules"
+        "decode('Vous êtes là, à côté'.encode('latin-1')); assert 'flanker' not in sys.modules;"
+        "decode('Прочитано получателем'.encode('koi8-r')); assert 'flanker' in sys.modules"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
