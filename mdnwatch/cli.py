@@ -244,11 +244,15 @@ def init_config(  # noqa: PLR0913 - one parameter for each option
 def show_demo(
     *,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table, for pipes.")] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="DIR", help="Play in this new directory, and leave everything there."),
+    ] = None,
 ) -> None:
     """Show the whole way from sent mail to signed webhook, on this machine alone, without any server."""
     from mdnwatch import demo
 
-    _in_loop(demo.run(plain=plain))
+    _in_loop(demo.run(plain=plain, keep=keep))
 
 
 def _in_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from mdnwatch.model.authenticity import REASONS
 from mdnwatch.model.text import clean
 
 # Of what a person reads at a glance: red is lost, green arrived, yellow may change.
@@ -75,10 +76,15 @@ def words_of(event: Mapping[str, Any]) -> Words:
         at=time_of(event),
         who=clean(str(who or "")),
         what=clean(str(what or "")),
-        why=clean(why_of(data)),
+        why=clean(_without(str(who or ""), why_of(data))),
         subject=clean(str(_table(data, "message").get("subject") or "")),
         grade=clean(str(_table(data, "authenticity").get("grade") or "")),
     )
+
+
+def _without(address: str, text: str) -> str:
+    """The text without the recipient's own address, which Postfix puts before the reason and which is known."""
+    return text.replace(f"<{address}>: ", "").replace(f"<{address}> ", "") if address else text
 
 
 def time_of(event: Mapping[str, Any]) -> datetime | None:
@@ -97,7 +103,7 @@ def why_of(data: Mapping[str, Any]) -> str:
         return _of_evidence(evidence)
     reasons = data.get("reasons")
     if isinstance(reasons, list):
-        return ", ".join(map(str, reasons))
+        return ", ".join(REASONS[code][1] if code in REASONS else str(code) for code in reasons)
     candidates = data.get("candidates")
     if isinstance(candidates, list):
         return f"it could be about any of {len(candidates)} messages"

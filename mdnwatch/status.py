@@ -172,12 +172,15 @@ def _last_events(db: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
 
 def _last_event(identifier: str, kind: str, created_at: int, body: str) -> Facts:
     data = json.loads(body)["data"]
+    # An event about a report names the recipient and the message by a plain text, or not at all.
+    recipient, message = data.get("recipient"), data.get("message", {})
+    address = recipient["address"] if isinstance(recipient, dict) else recipient
     return {
         "id": identifier,
         "type": kind,
         "at": _time(from_ms(created_at)),
-        "message_id": data.get("message", {}).get("message_id"),
-        "about": data.get("recipient", {}).get("address") or data.get("sink") or data.get("account"),
+        "message_id": message.get("message_id") or data.get("message_id"),
+        "about": address or data.get("sink") or data.get("account"),
     }
 
 

@@ -266,4 +266,4 @@ def test_what_stops_a_task_is_told_without_the_group_around_it(error: Exception)
 def test_the_demo_runs_the_whole_line() -> None:
     done = mdnwatch("demo", "--plain")
     assert done.returncode == 0, done.stderr
-    assert "3 signed webhooks received, each signature verified" in done.stdout.decode()
+    assert "9 signed webhooks received, each signature verified" in done.stdout.decode()

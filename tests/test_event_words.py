@@ -43,7 +43,7 @@ def test_a_recipients_event_tells_who_what_why_about_which_message_and_how_surel
             event("report.suspicious", account="sales", recipient="bob@there.example", reasons=["long-before-message"]),
             "bob@there.example",
             "suspicious",
-            "long-before-message",
+            "the report is dated more than 24 hours before the message",
         ),
         (
             event("report.ambiguous", account="sales", candidates=[{}, {}]),
@@ -63,6 +63,12 @@ def test_other_events_tell_what_they_are_about(told: dict[str, Any], who: str, w
 @pytest.mark.parametrize("told", [{}, {"data": 7}, {"data": {"evidence": [], "recipient": None}, "timestamp": 7}])
 def test_an_event_that_lacks_everything_gives_empty_words(told: dict[str, Any]) -> None:
     assert words_of(told) == Words(None, "", "", "", "", "")
+
+
+def test_the_recipients_own_address_is_not_repeated() -> None:
+    fields = {"diagnostic_code": "smtp; 550 5.1.1 <bob@there.example>: Recipient address rejected: User unknown"}
+    told = event(recipient={"address": "bob@there.example"}, evidence={"kind": "failed", "fields": fields})
+    assert words_of(told).why == "550 5.1.1 Recipient address rejected: User unknown"
 
 
 def test_a_receipt_names_the_program_that_sent_it() -> None:

@@ -104,6 +104,13 @@ def test_the_overview_counts_reports_rungs_and_what_waits(db: sqlite3.Connection
     assert {event["type"] for event in facts["last_events"]} == {"recipient.displayed", "recipient.failed"}
 
 
+def test_the_last_events_name_the_recipient_also_where_a_report_is_suspicious(db: sqlite3.Connection) -> None:
+    record(db, sent_message(), mdn(head(date=SENT_AT - timedelta(days=14))))
+    (event,) = status.overview(db)["last_events"]
+    assert (event["type"], event["about"]) == ("report.suspicious", "bob@there.example")
+    assert event["message_id"] == "<offer@mail.example>"
+
+
 def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="has not run with this state_dir yet"):
         status.stored(tmp_path, None)

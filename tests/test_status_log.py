@@ -278,8 +278,10 @@ def test_following_goes_on_through_rotation(path: Path) -> None:
         assert add(path, 3) == process.stdout.readline()
         path.rename(path.with_name("events.jsonl.1"))
         assert add(path, 4) == process.stdout.readline()
-        path.write_bytes(b"")
         assert add(path, 5) == process.stdout.readline()
+        # As copytruncate does it: known by the file that became shorter, which one line more does not hide.
+        path.write_bytes(b"")
+        assert add(path, 6) == process.stdout.readline()
 
 
 def test_on_a_terminal_lines_are_coloured_and_fit(path: Path) -> None:
