@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).parent.parent / "samples" / "real"
 PLAIN = SAMPLES / "tb-TBmanual-mdn-displayed-manual.eml"
 
 # Text that is neither UTF-8 nor what its label says, so that a guess is needed.
-DAMAGED = PLAIN.read_bytes().replace(b"Subject: ", b"Subject: =?utf-8?Q?Gelesen=FC=E4?= ", 1)
+DAMAGED = PLAIN.read_bytes().replace(b"Subject: ", b"Subject: " + "Прочитано получателем ".encode("koi8-r"), 1)
 
 HEAVY = ("aiohttp", "pydantic", "flanker")
 ROUNDS = 7
