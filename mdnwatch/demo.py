@@ -8,6 +8,7 @@ import contextlib
 import hmac
 import json
 import secrets
+import shlex
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from rich.live import Live
 
 from mdnwatch import config as configuration
 from mdnwatch import daemon, local_api
@@ -107,6 +109,8 @@ class Stage:
         if not hmac.compare_digest(expected, request.headers["webhook-signature"]):
             return web.Response(status=401)
         event = json.loads(body)
+        if any(known["data"]["id"] == identifier for known in self.board.received):
+            return web.Response(status=204)
         self.board.take(event)
         name = f"{len(self.board.received)}-{event['type']}.json"
         (self.home / "webhooks" / name).write_bytes(body)
@@ -162,8 +166,9 @@ def summary(board: Board) -> str:
 
 def what_to_try(home: Path) -> Iterator[str]:
     """The commands for somebody who wants to look at what is left."""
-    config = f"--config {home / 'config.toml'}"
     yield f"\nEverything is left in {home}. Try next:"
+    home = Path(shlex.quote(str(home)))
+    config = f"--config {home / 'config.toml'}"
     yield f"  mdnwatch status {config}"
     yield f"  mdnwatch status ghost@builder.example {config}"
     yield f"  mdnwatch log --where summary=failed {home / 'events.jsonl'}"
@@ -202,11 +207,7 @@ def _lines(write: Write) -> Callable[[Board, str], None]:
 
 
 async def _play_live(home: Path) -> Board:
-    from rich.console import Console  # noqa: PLC0415 - not needed for lines
-    from rich.live import Live  # noqa: PLC0415 - the same
-
-    console = Console()
-    with Live(console=console, refresh_per_second=10) as live:
+    with Live(refresh_per_second=10) as live:
 
         def show(board: Board, words: str) -> None:
             live.update(View(board, words, busy=True))

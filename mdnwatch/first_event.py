@@ -45,18 +45,21 @@ async def show(path: Path, talk: Dialogue) -> None:
 
 async def _wait(config: Config, stop: asyncio.Event, talk: Dialogue) -> None:
     """Show what is added first to the status log, and end the watching."""
-    await until_watching(config)
-    talk.tell(
-        "Watching until the first event; Ctrl-C ends it.",
-        "To see one soon, write to an address that does not exist: the report of the failure is an event.",
-    )
     log = status_log.path_of(config)
-    begin = await asyncio.to_thread(lambda: log.stat().st_size if log.exists() else 0)
-    while not stop.is_set():
-        if events := await asyncio.to_thread(_events_from, log, begin):
-            _show(events)
-            stop.set()
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    try:
+        await until_watching(config)
+        talk.tell(
+            "Watching until the first event; Ctrl-C ends it.",
+            "To see one soon, write to an address that does not exist: the report of the failure is an event.",
+        )
+        begin = await asyncio.to_thread(lambda: log.stat().st_size if log.exists() else 0)
+        while not stop.is_set():
+            if events := await asyncio.to_thread(_events_from, log, begin):
+                _show(events)
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    finally:
+        stop.set()
 
 
 def _events_from(log: Path, begin: int) -> list[status_log.Event]:

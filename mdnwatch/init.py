@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,4 +258,16 @@ def _tell_what_is_written(target: Target, kept: dict[Path, str], talk: Dialogue)
             talk.tell("The webhook's secret, for its receiver to verify with; it is shown only now:", f"  {secret}")
     option = "" if target.config == Path("/etc/mdnwatch/config.toml") else f" --config {target.config}"
     talk.tell("", "From now on:")
-    talk.tell(*(f"  mdnwatch {command}{option}" for command in ("run", "status", "log --follow")), "")
+    talk.tell(*(f"  mdnwatch {command}{option}" for command in ("run", "status", "log --follow")))
+    if kept and os.geteuid() == 0:
+        talk.tell("", *_hints_for_the_service(kept))
+    talk.tell("")
+
+
+def _hints_for_the_service(kept: dict[Path, str]) -> Iterator[str]:
+    """The service runs as another user, which these files are closed to."""
+    yield "As a service it gets its secrets from systemd. In `systemctl edit mdnwatch`:"
+    yield "  [Service]"
+    yield from (f"  LoadCredential={path.name}:{path}" for path in kept)
+    yield "and in the configuration, in place of { file = … }:"
+    yield from (f'  {{ credential = "{path.name}" }}' for path in kept)

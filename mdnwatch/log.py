@@ -14,8 +14,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 # Named by the operator, or names of messages and not of people: without them no line could be understood.
 _KEPT_WHOLE = frozenset({"account", "sink", "message_id", "sent", "report", "events"})
 
-# Values under such keys are never written.
-_SECRET_KEY = re.compile(r"passw|secret|token|credential|authorization|signature", re.IGNORECASE)
+# Values under keys with such a word in them, in any case, are never written.
+_SECRET_WORDS = ("passw", "secret", "token", "credential", "authorization", "signature")
 
 # What gives a secret away wherever it stands: a webhook's secret, a password in a URL, HTTP and SASL credentials.
 _SECRETS = re.compile(
@@ -82,7 +82,15 @@ def _route_libraries(shared: list[Processor], renderer: Processor, stream: TextI
 
 def scrub(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     """A structlog processor: drops keys that name secrets; in values hides secrets and shortens addresses."""
-    return {key: _scrubbed_at(key, value) for key, value in line.items() if not _SECRET_KEY.search(key)}
+    # One look at all keys: hardly any line has such a one.
+    if _names_secret(" ".join(line)):
+        line = {key: value for key, value in line.items() if not _names_secret(key)}
+    return {key: _scrubbed_at(key, value) for key, value in line.items()}
+
+
+def _names_secret(key: str) -> bool:
+    lower = key.lower()
+    return any(word in lower for word in _SECRET_WORDS)
 
 
 def _scrubbed_at(key: str, value: object) -> object:
@@ -95,10 +103,12 @@ def _scrubbed_at(key: str, value: object) -> object:
 
 
 def _scrubbed(value: object) -> object:
+    if isinstance(value, str):
+        return scrubbed_text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _scrubbed(item) for key, item in value.items() if not _SECRET_KEY.search(str(key))}
+        return {str(key): _scrubbed(item) for key, item in value.items() if not _names_secret(str(key))}
     if isinstance(value, list | tuple | set | frozenset):
         return [_scrubbed(item) for item in value]
     return scrubbed_text(str(value))
@@ -109,11 +119,13 @@ def scrubbed_text(text: str) -> str:
 
     That is enough to tell domains, and mostly people, apart; the report_id beside it leads to the whole address.
     """
-    return _without_secrets(_CONTROLS.sub(" ", text))
+    # What is printable holds no controls.
+    return _without_secrets(text if text.isprintable() else _CONTROLS.sub(" ", text))
 
 
 def _without_secrets(text: str) -> str:
-    text = _SECRETS.sub(lambda match: match["keep"] + _HIDDEN, text)
+    if " " in text or ":" in text or "whsec_" in text:
+        text = _SECRETS.sub(lambda match: match["keep"] + _HIDDEN, text)
     if "@" not in text:
         return text
     *before, last = text.split("@")

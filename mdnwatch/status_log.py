@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,21 +31,25 @@ Place = tuple[str, ...]
 Write = Callable[[bytes, Event], None]
 
 # Short names and what they stand for: the first place of an event about a recipient, then those of other events.
-SHORT: Mapping[str, tuple[Place, ...]] = {
-    "summary": (("data", "recipient", "summary"),),
-    "recipient": (("data", "recipient", "address"), ("data", "recipient")),
-    "message": (("data", "message", "message_id"), ("data", "message_id"), ("data", "candidates", "message_id")),
-    "type": (("type",),),
-    "account": (("data", "message", "account"), ("data", "account")),
-    "grade": (("data", "authenticity", "grade"),),
-}
+SHORT: Mapping[str, tuple[Place, ...]] = MappingProxyType(
+    {
+        "summary": (("data", "recipient", "summary"),),
+        "recipient": (("data", "recipient", "address"), ("data", "recipient")),
+        "message": (("data", "message", "message_id"), ("data", "message_id"), ("data", "candidates", "message_id")),
+        "type": (("type",),),
+        "account": (("data", "message", "account"), ("data", "account")),
+        "grade": (("data", "authenticity", "grade"),),
+    }
+)
 
 # Where only certain words make sense, another one is a mistake and not "no events".
-VOCABULARY: Mapping[str, tuple[str, ...]] = {
-    "summary": (*(value.name.lower() for value in SUMMARY), "unknown"),
-    "type": tuple(EventType),
-    "grade": tuple(Grade),
-}
+VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "summary": (*(value.name.lower() for value in SUMMARY), "unknown"),
+        "type": tuple(EventType),
+        "grade": tuple(Grade),
+    }
+)
 
 # What a dotted key may begin with; below it an event may have whatever a report had.
 _TABLES = ("data", "message", "recipient", "evidence", "correlation", "authenticity", "candidates")

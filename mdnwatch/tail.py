@@ -24,7 +24,10 @@ def pause() -> None:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """The whole lines from here on, without their ends; what has no end yet is left for the next time."""
+    """The whole lines from here on, without their ends; what has no end yet is left for the next time.
+
+    A line that is too long is given empty.
+    """
     while line := file.readline(MAX_LINE_BYTES):
         if line.endswith(b"\n"):
             yield line[:-1]
@@ -35,6 +38,7 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
             return
         else:
             _skip_line(file)
+            yield b""
 
 
 def _skip_line(file: BinaryIO) -> None:
@@ -51,13 +55,15 @@ def follow(path: Path, rest: Callable[[], None] = pause) -> Iterator[bytes]:
         while (file := _opened(path)) is None:
             rest()
         with file:
+            mark = b""  # what stands before the place up to which it was read
             while _is_in_place(file, path):
-                yield from lines_of(file)
-                read = _read_last(file)
+                for line in lines_of(file):
+                    mark = line[-MARK_BYTES:] + b"\n" if line else b""
+                    yield line
                 rest()
-                # Cut, it may by now be as long as before.
-                if _read_last(file) != read:
+                if not _stands(mark, file):
                     file.seek(0)
+                    mark = b""
             # Let whoever was writing when it was moved come to an end.
             rest()
             yield from lines_of(file)
@@ -70,11 +76,10 @@ def _opened(path: Path) -> BinaryIO | None:
         return None
 
 
-def _read_last(file: BinaryIO) -> bytes:
-    """The bytes before the place up to which it was read."""
-    end = file.tell()
-    start = max(0, end - MARK_BYTES)
-    return os.pread(file.fileno(), end - start, start)
+def _stands(mark: bytes, file: BinaryIO) -> bool:
+    """Whether what was read last is still there; a file that was cut may by now be as long as before, and longer."""
+    start = file.tell() - len(mark)
+    return os.pread(file.fileno(), len(mark), start) == mark
 
 
 def _is_in_place(file: BinaryIO, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,18 @@ def test_the_options_answer_every_question(mailbox: Dovecot, output: Path) -> No
     assert account.password.read() == mailbox.password
     assert mailbox.password not in output.read_text().replace("password", "")
     assert not state.exists(), "nothing is run unless somebody says so"
+
+
+@pytest.mark.servers
+def test_ctrl_c_ends_the_watching_well(mailbox: Dovecot, output: Path, tmp_path: Path) -> None:
+    password = tmp_path / "kept"
+    password.write_text(mailbox.password)
+    options = [option for option in named(mailbox, output) if option != "--password-stdin"]
+    with at_terminal([COMMAND, "init", *options, "--password-file", password, "--webhook", "", "--run"]) as person:
+        person.expect("Watching until the first event; Ctrl-C ends it.")
+        person.process.send_signal(signal.SIGINT)
+        assert person.end() == 0
+    assert "Traceback" not in person.seen
 
 
 @pytest.mark.servers

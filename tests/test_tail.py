@@ -60,11 +60,11 @@ def test_lines_are_whole_and_the_rest_is_left_for_later(path: Path) -> None:
         assert list(lines_of(file)) == [b"two"]
 
 
-def test_a_line_without_measure_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_measure_is_given_empty(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "MAX_LINE_BYTES", 10)
     path.write_bytes(b"one\n" + b"x" * 95 + b"\ntwo\n" + b"y" * 35)
     with path.open("rb") as file:
-        assert list(lines_of(file)) == [b"one", b"two"]
+        assert list(lines_of(file)) == [b"one", b"", b"two", b""]
 
 
 def test_a_pipe_is_read_to_its_end() -> None:
@@ -96,6 +96,14 @@ def test_a_file_that_is_moved_is_read_to_its_end_and_then_the_new_one(path: Path
     )
     path.write_bytes(b"1\n")
     assert followed(path, *steps) == [b"1", b"2", b"3", b"4", b"5", b"6"]
+
+
+def test_a_file_that_is_cut_while_its_last_line_is_handed_over_begins_anew(path: Path) -> None:
+    path.write_bytes(b"1\n2\n")
+    lines = follow(path, Script(*[lambda: None] * 3))
+    assert [next(lines), next(lines)] == [b"1", b"2"]
+    path.write_bytes(b"3\n")
+    assert next(lines) == b"3"
 
 
 def test_a_file_that_is_cut_begins_anew(path: Path) -> None:

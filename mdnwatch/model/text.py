@@ -22,6 +22,9 @@ def clean(text: str, limit: int = FOREIGN_TEXT_BYTES) -> str:
 
     What is cut off is shown by an ellipsis.
     """
+    if text.isprintable() and "  " not in text and 4 * len(text) <= limit:
+        # As nearly all text is: nothing to replace, and short, since a character takes four bytes at most.
+        return text.strip()
     # A character takes a byte at least: what lies far beyond the limit is not worth a look.
     head = text[: 4 * limit]
     shown = _BLANKS.sub(" ", _UNSAFE.sub("", head)).strip()
