@@ -53,6 +53,8 @@ async def run(config: Config, path: Path | None = None) -> None:
 
     Raises MdnwatchError when it cannot start.
     """
+    # Data, sockets and spool name people. A property of the process, so set only where the process is ours.
+    os.umask(0o077)
     configure_log(config.log.level, config.log.format)
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -75,9 +77,8 @@ async def run_until(
 
     Raises MdnwatchError when it cannot start, and whatever defect ends a task.
     """
-    log = structlog.get_logger()
-    # Data, sockets and spool name people.
-    os.umask(0o077)
+    # Bound at once: otherwise each line binds it anew.
+    log = structlog.get_logger().bind()
     store = Store(config.state_dir)
     await store.open()
     try:

@@ -140,17 +140,20 @@ def postfix(lmtp_port: int) -> Iterator[Postfix]:
         etc = home / "etc"
         (etc / "main.cf").write_text(MAIN_CF.format(home=home, programs=PROGRAMS, lmtp=lmtp_port, next_hop=hop))
         (etc / "master.cf").write_text(MASTER_CF.format(port=port))
+        for name in ("main.cf", "master.cf"):
+            (etc / name).chmod(0o644)
         with _running(etc, home / "log", port):
             yield Postfix(port, home)
 
 
 def _make_home(home: Path) -> None:
     home.chmod(0o755)
-    for name in ("etc", "mail", "data", "queue"):
-        (home / name).mkdir(mode=0o755)
+    for name in ("etc", "mail", "data", "queue", "queue/pid"):
+        (home / name).mkdir()
+        # Whatever the umask: Postfix's own users have to come in.
+        (home / name).chmod(0o755)
     shutil.chown(home / "data", "postfix")
     shutil.chown(home / "mail", 65534, 65534)
-    (home / "queue" / "pid").mkdir(mode=0o755)
     for name in QUEUES:
         (home / "queue" / name).mkdir(mode=0o700)
         shutil.chown(home / "queue" / name, "postfix")
