@@ -246,7 +246,8 @@ async def test_a_lost_uidvalidity_has_the_last_month_read_anew() -> None:
             await recorder.until(lambda: subjects(recorder) == ["report 0"])
         before = recorder.marks["sales", "INBOX"]
         for path in server.maildir().glob("dovecot*"):
-            path.unlink()
+            # Dovecot's own locks come and go while the last session ends.
+            path.unlink(missing_ok=True)
         uidvalidity = str(before.uidvalidity + 7)
         server.doveadm("mailbox", "update", "-u", server.user, "--uid-validity", uidvalidity, "INBOX")
         async with watched(server, recorder):
