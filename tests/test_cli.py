@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mdnwatch import __version__, cli
+from mdnwatch.commands.app import EXIT_CONFIG, EXIT_FAILURE, in_loop
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.local_api import Peer, listening
 from mdnwatch.store.sqlite import Store
@@ -151,7 +152,7 @@ def test_problems_of_a_configuration_are_told_line_by_line(
     arguments: tuple[str, ...], command: Command, tmp_path: Path
 ) -> None:
     done = command(*arguments, config(tmp_path, 'foldres = []\nbackfill = "ever"\n'))
-    assert (done.returncode, done.stdout) == (cli.EXIT_CONFIG, "")
+    assert (done.returncode, done.stdout) == (EXIT_CONFIG, "")
     first, second = done.stderr.splitlines()
     assert first.startswith('mdnwatch: accounts[0].backfill: "ever" is not a duration')
     assert second == 'mdnwatch: accounts[0].foldres: unknown key (did you mean "folders"?)'
@@ -167,11 +168,11 @@ def test_check_config_tries_the_secrets_and_shows_none(
     )
     monkeypatch.setenv("ONE", "hunter2")
     unset = command("check-config", path)
-    assert unset.returncode == cli.EXIT_CONFIG
+    assert unset.returncode == EXIT_CONFIG
     assert unset.stderr == "mdnwatch: sinks[0].secrets[1]: environment variable TWO is not set\n"
     monkeypatch.setenv("TWO", "hunter2")
     wrong = command("check-config", path)
-    assert wrong.returncode == cli.EXIT_CONFIG
+    assert wrong.returncode == EXIT_CONFIG
     assert wrong.stderr.count("is no webhook secret") == 2
     assert "hunter2" not in wrong.stdout + wrong.stderr
 
@@ -181,7 +182,7 @@ def test_check_config_connects_on_demand(command: Command, tmp_path: Path) -> No
     assert command("check-config", path, "--connect").stdout.count("account app") == 2
     (tmp_path / "Maildir").rename(tmp_path / "gone")
     done = command("check-config", "--connect", path)
-    assert done.returncode == cli.EXIT_FAILURE
+    assert done.returncode == EXIT_FAILURE
     assert str(tmp_path / "Maildir") in done.stdout
 
 
@@ -191,13 +192,13 @@ def test_the_configuration_can_be_named_by_the_environment(
     monkeypatch.setenv("MDNWATCH_CONFIG", str(tmp_path / "elsewhere.toml"))
     for name in ("run", "status", "check-config"):
         done = command(name)
-        assert done.returncode == cli.EXIT_CONFIG
+        assert done.returncode == EXIT_CONFIG
         assert f"{tmp_path / 'elsewhere.toml'}: no such file" in done.stderr
 
 
 def test_status_before_the_first_run_says_so(command: Command, tmp_path: Path) -> None:
     done = command("status", "--config", config(tmp_path))
-    assert done.returncode == cli.EXIT_FAILURE
+    assert done.returncode == EXIT_FAILURE
     assert "mdnwatch has not run with this state_dir yet" in done.stderr
 
 
@@ -243,7 +244,7 @@ def test_run_logs_json_refuses_a_second_one_and_stops_at_sigterm(command: Comman
         rest = [json.loads(line)["event"] for line in daemon.stderr.read().splitlines()]
         assert daemon.wait(10) == 0
     assert rest[-1] == "mdnwatch stopping"
-    assert second.returncode == cli.EXIT_FAILURE
+    assert second.returncode == EXIT_FAILURE
     assert second.stderr.startswith(b"mdnwatch: ")
     assert b"Traceback" not in second.stderr
 
@@ -259,7 +260,7 @@ async def fail_in_a_task(error: Exception) -> None:
 @pytest.mark.parametrize("error", [MdnwatchError("no room"), ZeroDivisionError()])
 def test_what_stops_a_task_is_told_without_the_group_around_it(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        cli._in_loop(fail_in_a_task(error))
+        in_loop(fail_in_a_task(error))
     assert caught.value is error
 
 

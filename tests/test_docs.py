@@ -11,9 +11,10 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 
+import mdnwatch.cli
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch.cli import app
+from mdnwatch.commands.app import app
 from mdnwatch.config import Config, LogSettings, build, kinds, module_of
 from mdnwatch.model.event_type import EventType
 

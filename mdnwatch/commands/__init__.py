@@ -1,0 +1,1 @@
+"""The commands, one file each; a new one is found by its being here."""

@@ -1,0 +1,31 @@
+"""`mdnwatch status`: what is known."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from mdnwatch.commands.app import DEFAULT_CONFIG, ConfigFile, app
+
+
+@app.command(name="status")
+def show_status(
+    query: Annotated[
+        str | None, typer.Argument(metavar="[MESSAGE-ID | ADDRESS]", help="Of which message, or of whom.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Tell what is known: of everything in short, or of one message or address in full."""
+    from mdnwatch import local_api, status
+    from mdnwatch.config import load
+
+    loaded = load(config)
+    facts = local_api.ask(loaded.socket, {"command": "status", "query": query})
+    if facts is None:
+        typer.echo("mdnwatch: the daemon is not running; this is what its database holds", err=True)
+        facts = status.stored(loaded.state_dir, query)
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(status.for_people(facts)))
