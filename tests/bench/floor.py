@@ -2,7 +2,7 @@
 
     python floor.py PORT USER PASSWORD URL
 
-It keeps no mark, no state and no promise: what it does in vain is done by everybody who turns mail into webhooks.
+It keeps no mark and no promise: what it does is done by everybody who turns mail into webhooks.
 """
 
 from __future__ import annotations
@@ -16,57 +16,58 @@ import aiohttp
 
 HOST = "127.0.0.1"
 
-# As many on their way at once as mdnwatch has by default.
-POSTS_AT_ONCE = 16
-
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 _UID = re.compile(rb"UID (\d+)")
 _UIDNEXT = re.compile(rb"UIDNEXT (\d+)")
 
 
-async def main(port: int, user: str, password: str, url: str) -> None:  # noqa: C901 - one loop, read from the top
-    """Run until cancelled."""
-    reader, writer = await asyncio.open_connection(HOST, port)
-    limit = asyncio.Semaphore(POSTS_AT_ONCE)
-    await reader.readline()
+class Imap:
+    """A connection on which one command follows the other."""
 
-    async def command(line: str) -> list[bytes]:
-        """The lines of the answer, literals among them."""
-        writer.write(f"x {line}\r\n".encode())
-        answer = [await reader.readline()]
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def command(self, line: str) -> list[bytes]:
+        """The lines of the answer, with its literals among them."""
+        self._writer.write(f"x {line}\r\n".encode())
+        answer = [await self._reader.readline()]
         while not answer[-1].startswith(b"x "):
             if literal := _LITERAL.search(answer[-1]):
-                answer.append(await reader.readexactly(int(literal[1])))
-            answer.append(await reader.readline())
+                answer.append(await self._reader.readexactly(int(literal[1])))
+            answer.append(await self._reader.readline())
         return answer
 
-    async def post(session: aiohttp.ClientSession, body: bytes) -> None:
-        async with limit, session.post(url, data=body) as response:
-            await response.read()
+    async def idle(self) -> None:
+        """Until something new is announced."""
+        self._writer.write(b"x IDLE\r\n")
+        line = await self._reader.readline()
+        print("idle", flush=True)
+        while not line.endswith(b" EXISTS\r\n"):
+            line = await self._reader.readline()
+        self._writer.write(b"DONE\r\n")
+        while not line.startswith(b"x "):
+            line = await self._reader.readline()
 
-    await command(f'LOGIN "{user}" "{password}"')
-    following = int(_UIDNEXT.findall(b"".join(await command("EXAMINE INBOX")))[0])
+
+async def main(port: int, user: str, password: str, url: str) -> None:
+    """Run until it is ended."""
+    imap = Imap(*await asyncio.open_connection(HOST, port))
+    await imap.command(f'LOGIN "{user}" "{password}"')
+    examined = b"".join(await imap.command("EXAMINE INBOX"))
+    following = max(int(uidnext) for uidnext in _UIDNEXT.findall(examined))
     async with aiohttp.ClientSession() as session:
         while True:
-            writer.write(b"i IDLE\r\n")
-            line = await reader.readline()
-            if line.startswith(b"+"):
-                print("idle", flush=True)
-            while not line.endswith(b"EXISTS\r\n"):
-                line = await reader.readline()
-            writer.write(b"DONE\r\n")
-            while not line.startswith(b"i "):
-                line = await reader.readline()
-            posts, more = [], True
+            await imap.idle()
+            more = True
             while more:
-                answer = await command(f"UID FETCH {following}:* (UID BODY.PEEK[])")
+                answer = await imap.command(f"UID FETCH {following}:* (UID BODY.PEEK[])")
+                more = any(line.endswith(b" EXISTS\r\n") for line in answer)
                 for announcement, body in pairwise(answer):
                     uid = _UID.search(announcement)
                     if uid and _LITERAL.search(announcement) and int(uid[1]) >= following:
                         following = int(uid[1]) + 1
-                        posts.append(asyncio.create_task(post(session, body)))
-                more = any(line.endswith(b" EXISTS\r\n") for line in answer)
-            await asyncio.gather(*posts)
+                        async with session.post(url, data=body) as response:
+                            await response.read()
 
 
 if __name__ == "__main__":
