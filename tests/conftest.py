@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -14,6 +15,10 @@ from hypothesis import settings
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A run in the background of a shell script (`tests/run &`) inherits an ignored SIGINT, and would hand it on to every
+# process that a test starts and ends by Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What asyncio says when a task or a callback fails and nobody asks for its result.
 LOGGER = logging.getLogger("asyncio")
