@@ -174,6 +174,9 @@ def secrets(value: object, place: Place = ()) -> Iterator[tuple[Place, Secret]]:
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from secrets(item, (*place, index))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from secrets(item, (*place, name))
 
 
 def _document(path: Path) -> dict[str, Any]:

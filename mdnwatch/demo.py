@@ -27,7 +27,7 @@ from mdnwatch.errors import MdnwatchError
 from mdnwatch.log import configure as configure_log
 from mdnwatch.mail.sent import read_sent
 from mdnwatch.readiness import until_watching
-from mdnwatch.sinks.webhook import signatures, signer
+from mdnwatch.sinks.webhook_keys import SYMMETRIC, key_of, signatures
 from mdnwatch.toml_text import toml_text
 
 Write = Callable[[str], None]
@@ -81,7 +81,7 @@ class Stage:
         self.home = home
         self.board = Board()
         self._show = show
-        self._secret = secrets.token_bytes(24)
+        self._secret = SYMMETRIC + base64.b64encode(secrets.token_bytes(24)).decode()
         self._changed = asyncio.Event()
         self._words = ""
 
@@ -105,7 +105,7 @@ class Stage:
         """A webhook receiver that checks every signature, as a user's would."""
         body = await request.read()
         identifier, at = request.headers["webhook-id"], request.headers["webhook-timestamp"]
-        expected = signatures([signer(self._secret)], identifier, int(at), body)
+        expected = signatures([key_of(self._secret)], identifier, int(at), body)
         if not hmac.compare_digest(expected, request.headers["webhook-signature"]):
             return web.Response(status=401)
         event = json.loads(body)
@@ -130,10 +130,9 @@ class Stage:
             for name in ("cur", "new", "tmp"):
                 (folder / name).mkdir(parents=True)
         (self.home / "webhooks").mkdir()
-        secret = f"whsec_{base64.b64encode(self._secret).decode()}"
         path = self.home / "config.toml"
         path.touch(0o600)
-        path.write_text(toml_text(_document(self.home, self.maildir, url, secret)), "utf-8")
+        path.write_text(toml_text(_document(self.home, self.maildir, url, self._secret)), "utf-8")
         for name in SENT:
             self.deliver("Sent", name)
             for row in _rows_of(name):

@@ -1,4 +1,4 @@
-"""HTTP requests to addresses that other people chose: guarded, without proxies, cookies or redirects."""
+"""HTTP requests to addresses that other people chose: guarded, without cookies and the environment's proxy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import ipaddress
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mdnwatch import __version__
+from mdnwatch.errors import ConfigError
 
 USER_AGENT = f"mdnwatch/{__version__}"
 
@@ -92,12 +95,17 @@ def refusal(address: str) -> str | None:
 
 
 def open_session(
-    *, concurrency: int, guard: Guard | None, resolver: AbstractResolver | None = None
+    *,
+    concurrency: int,
+    guard: Guard | None,
+    resolver: AbstractResolver | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> aiohttp.ClientSession:
     """A session for requests to one endpoint; made within a running loop, and to be closed.
 
     `guard` is asked about each address at the moment in which its socket is made, so no later answer of a
-    resolver can put another address in its place; with None every address is allowed.
+    resolver can put another address in its place; with None every address is allowed. Whoever makes a request
+    limits its time. Without `tls` the system's authorities are trusted.
     """
     connector = aiohttp.TCPConnector(
         limit=concurrency,
@@ -105,6 +113,7 @@ def open_session(
         ttl_dns_cache=DNS_CACHE_SECONDS,
         resolver=resolver or ThreadResolver(),
         socket_factory=None if guard is None else _guarded(guard),
+        ssl=True if tls is None else tls,
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -112,16 +121,46 @@ def open_session(
         trust_env=False,
         # Answers are not read for their content: nothing needs to be unpacked.
         auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None),
         headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
     )
+
+
+def check(address: str, guard: Guard) -> None:
+    """Raise AddressRefused where the guard refuses an address."""
+    what = guard(address)
+    if what is not None:
+        raise AddressRefused(errno.EACCES, f"{address} is {what}, which allow_private = true would allow")
+
+
+def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """What to trust (the system's authorities without `ca`), and what to show; PEM files. Blocks.
+
+    Without `key`, that of the certificate stands in its file. Raises ConfigError.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ConfigError([f"tls_ca: {_file_words(ca, error)}"]) from None
+    if certificate is not None:
+        try:
+            # Without a password of its own, OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(certificate, key, password=lambda: "")
+        except OSError as error:
+            raise ConfigError([f"client_cert: {_file_words(certificate, error)}"]) from None
+    return context
+
+
+def _file_words(path: Path | None, error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{path} cannot be used ({error.reason or 'no certificate, or no key, in PEM format'})"
+    return f"{error.filename or path}: {error.strerror}"
 
 
 def _guarded(guard: Guard) -> Callable[[Any], socket.socket]:
     def make_socket(addr_info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = addr_info
-        what = guard(address[0])
-        if what is not None:
-            raise AddressRefused(errno.EACCES, f"{address[0]} is {what}, which allow_private = true would allow")
+        check(address[0], guard)
         return socket.socket(family, kind, protocol)
 
     return make_socket
@@ -213,16 +252,12 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
 
 def cause_of(error: Exception) -> str:
     """Why a request got no answer, in words for people."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        verified = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
-        return f"the server's certificate is not accepted: {verified}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to {error.host}, port {error.port}: {_words(error.os_error)}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection without an answer"
-    return f"{type(error).__name__}: {_words(error)}"
+    return next(words(error) for kind, words in _CAUSES if isinstance(error, kind))
+
+
+def _certificate(error: aiohttp.ClientConnectorCertificateError) -> str:
+    verified = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+    return f"the server's certificate is not accepted: {verified}"
 
 
 def _words(error: Exception) -> str:
@@ -232,3 +267,19 @@ def _words(error: Exception) -> str:
         return error.strerror or str(error)
     # asyncio's own text, "Connect call failed", hides what the system said.
     return os.strerror(error.errno) if error.strerror.startswith("Connect call failed") else error.strerror
+
+
+# The first kind that fits counts.
+_CAUSES: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
+    (TimeoutError, lambda _: "no answer in time"),
+    (AddressRefused, _words),
+    (aiohttp.ClientConnectorCertificateError, _certificate),
+    (aiohttp.ClientHttpProxyError, lambda error: f"the proxy makes no connection: HTTP {error.status}"),
+    (aiohttp.ClientProxyConnectionError, lambda error: f"no connection to the proxy: {_words(error.os_error)}"),
+    (
+        aiohttp.ClientConnectorError,
+        lambda error: f"no connection to {error.host}, port {error.port}: {_words(error.os_error)}",
+    ),
+    (aiohttp.ServerDisconnectedError, lambda _: "the server closed the connection without an answer"),
+    (Exception, lambda error: f"{type(error).__name__}: {_words(error)}"),
+)

@@ -21,7 +21,8 @@ from mdnwatch.init_files import Target, default_config, default_state_dir
 from mdnwatch.problems import described, not_one_of
 from mdnwatch.server_search import PORTS, Candidate
 from mdnwatch.settings import MailAddress
-from mdnwatch.sinks.webhook import PREFIX, WebhookSettings
+from mdnwatch.sinks.webhook_keys import SYMMETRIC
+from mdnwatch.sinks.webhook_settings import WebhookSettings
 from mdnwatch.sources.imap_check import check, greeted
 from mdnwatch.sources.imap_settings import ImapSettings
 
@@ -75,7 +76,7 @@ def run(given: Given, talk: Dialogue) -> Path:
     sinks: list[dict[str, Any]] = [{"kind": "log", "name": LOG, "path": str(target.state_dir / f"{LOG}.jsonl")}]
     if webhook := _webhook(given, talk):
         path = target.secret(WEBHOOK, "secret")
-        kept[path] = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")
+        kept[path] = SYMMETRIC + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")
         sinks.append({**webhook, "secrets": [{"file": str(path)}]})
     document = {"state_dir": str(target.state_dir), "accounts": [account], "sinks": sinks}
     configuration.build(document)
@@ -242,7 +243,7 @@ def _webhook(given: Given, talk: Dialogue) -> dict[str, Any] | None:
 
 
 def _problems_of(url: str, *, allow_private: bool) -> list[str]:
-    secret = PREFIX + base64.b64encode(bytes(SECRET_BYTES)).decode("ascii")
+    secret = SYMMETRIC + base64.b64encode(bytes(SECRET_BYTES)).decode("ascii")
     table = {"name": WEBHOOK, "url": url, "secrets": [secret], "allow_private": allow_private}
     try:
         WebhookSettings.model_validate(table)
@@ -254,7 +255,7 @@ def _problems_of(url: str, *, allow_private: bool) -> list[str]:
 def _tell_what_is_written(target: Target, kept: dict[Path, str], talk: Dialogue) -> None:
     talk.tell("", "Written:", f"  {target.config}", *(f"  {path} (mode 0600)" for path in kept))
     for path, secret in kept.items():
-        if secret.startswith(PREFIX) and path.suffix == ".secret":
+        if secret.startswith(SYMMETRIC) and path.suffix == ".secret":
             talk.tell("The webhook's secret, for its receiver to verify with; it is shown only now:", f"  {secret}")
     option = "" if target.config == Path("/etc/mdnwatch/config.toml") else f" --config {target.config}"
     talk.tell("", "From now on:")

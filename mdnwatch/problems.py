@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -138,10 +138,14 @@ def duration(value: timedelta) -> str:
 def _table_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
     """The model of the table that stands at `place` in `model`."""
     found: type[BaseModel] | None = model
+    names_follow = False
     for step in place:
-        if isinstance(step, str) and found is not None:
+        if names_follow:  # within a table whose keys people choose
+            names_follow = False
+        elif isinstance(step, str) and found is not None:
             field = found.model_fields.get(step)
             found = _model_in(field.annotation) if field else None
+            names_follow = field is not None and get_origin(field.annotation) is dict
     return found
 
 

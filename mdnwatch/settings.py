@@ -146,9 +146,10 @@ class Secret(Settings):
             return self._from_environment(self.env)
         if self.command is not None:
             return self._from_command(self.command)
-        return self._from_file(self._path())
+        return self._from_file(self.path())
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """The file of a `file` or `credential`. Raises ConfigError."""
         if self.file is not None:
             return self.file
         directory = os.environ.get("CREDENTIALS_DIRECTORY")

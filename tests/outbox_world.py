@@ -17,7 +17,7 @@ from mdnwatch.model.event_type import EventType
 from mdnwatch.outbox import Outbox
 from mdnwatch.sinks import webhook
 from mdnwatch.sinks.base import Sink
-from mdnwatch.sinks.webhook import WebhookSettings
+from mdnwatch.sinks.webhook_settings import WebhookSettings
 from mdnwatch.store import outbox_queries
 from mdnwatch.store.outbox_queries import SinkBacklog
 from mdnwatch.store.sqlite import Store

@@ -45,6 +45,11 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 MODELS = dict(all_models())
+# What the example shows though it has no default: it would need a file, a secret, or another key.
+CHOICES = (
+    "runtime_dir", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
+    "proxy", "proxy_username", "proxy_password",
+)  # fmt: skip
 # Tables of their own in the file.
 TABLES = {"accounts", "sinks", "log"}
 
@@ -64,7 +69,7 @@ def test_the_example_is_a_configuration() -> None:
 def test_what_the_example_names_as_a_default_is_one() -> None:
     shown = COMMENTED.sub(r"\1", EXAMPLE)
     # These are examples of a choice, since there is no default to show.
-    for choice in ("runtime_dir", "tls_ca", "backfill"):
+    for choice in CHOICES:
         shown = re.sub(rf"^{choice} = .*$", "", shown, flags=re.MULTILINE)
     assert build(tomllib.loads(shown), {}) == build(tomllib.loads(EXAMPLE), {})
 

@@ -9,8 +9,8 @@ from email.utils import format_datetime
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from servers.receiver import Answer, Receiver
+from servers.resolver import FixedResolver
 
 from mdnwatch.http_client import (
     DRAIN_BYTES,
@@ -23,34 +23,6 @@ from mdnwatch.http_client import (
 )
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-
-
-class FixedResolver(AbstractResolver):
-    """Answers every name with the same addresses, as a hostile name server may."""
-
-    def __init__(self, *addresses: str) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        pass
 
 
 def not_found(*_: object, **__: object) -> object:

@@ -19,7 +19,7 @@ from mdnwatch import config as configuration
 from mdnwatch.check import readable
 from mdnwatch.init_files import default_config, default_state_dir
 from mdnwatch.sinks.log import StatusLogSettings
-from mdnwatch.sinks.webhook import WebhookSettings
+from mdnwatch.sinks.webhook_settings import WebhookSettings
 from mdnwatch.sources.imap_settings import ImapSettings
 
 OFFER = "<offer-1@mail.example>"

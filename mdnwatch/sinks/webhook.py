@@ -2,104 +2,46 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import asyncio
 import hashlib
 import hmac
-import ipaddress
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from pydantic import Field, field_validator, model_validator
 from yarl import URL
 
 from mdnwatch.errors import ConfigError
-from mdnwatch.http_client import cause_of, drain, open_session, refusal, retry_after_seconds
+from mdnwatch.http_client import cause_of, drain, open_session, refusal, retry_after_seconds, tls_context
+from mdnwatch.http_proxy import Direct, Proxied, Way, basic_auth
 from mdnwatch.model.notification import Outcome, Outgoing, Verdict
 from mdnwatch.settings import Secret
-from mdnwatch.sinks.base import SinkSettings
+from mdnwatch.sinks.webhook_keys import Key, key_of, signatures
+from mdnwatch.sinks.webhook_settings import WebhookSettings, bearer_value, header_value
+
+T = TypeVar("T")
 
 KIND = "webhook"
-
-PREFIX = "whsec_"
-# The specification asks for 24 to 64 bytes; below 16 a secret can be searched for.
-MIN_KEY_BYTES = 16
-
-_KEY_HELP = (
-    'is no webhook secret: write "whsec_" and base64 of at least 16 random bytes '
-    '(echo "whsec_$(openssl rand -base64 32)")'
-)
+SETTINGS = WebhookSettings
 
 # Statuses by which the endpoint, not the event, is refused: it is overloaded, or a gateway has lost it.
 _UNAVAILABLE = frozenset({429, 502, 503, 504})
 
 
-class WebhookSettings(SinkSettings):
-    """One `[[sinks]]` table of kind "webhook"."""
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the secrets and files of the settings hold: the keys, header fields, what TLS needs, who asks the proxy."""
 
-    kind: Literal["webhook"] = "webhook"
-    url: Annotated[
-        str,
-        Field(
-            description="Where events are POSTed to: https, or with allow_private = true also http.",
-            examples=["https://crm.example.org/hooks/mail"],
-        ),
-    ]
-    secrets: Annotated[
-        tuple[Secret, ...],
-        Field(
-            min_length=1,
-            description="Each signs every request, so that a new one can be added before the old one goes.",
-            examples=[["whsec_…"]],
-        ),
-    ]
-    allow_private: Annotated[
-        bool, Field(description="The URL may resolve to a private or loopback address, and be plain http.")
-    ] = False
-
-    @field_validator("secrets")
-    @classmethod
-    def _usable_secrets(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
-        for secret in secrets:
-            # Only what stands in the configuration is looked at here; the others are read when they are needed.
-            if secret.value is not None:
-                _key(secret.value)
-        return secrets
-
-    @model_validator(mode="after")
-    def _usable_url(self) -> WebhookSettings:
-        url = _parsed(self.url)
-        if url.scheme == "http" and not self.allow_private:
-            raise ValueError("url: plain http can be read and changed on the way: use https, or allow_private = true")
-        what = _literal_refusal(url.host or "")
-        if what is not None and not self.allow_private:
-            raise ValueError(f"url: {url.host} is {what}: use a public one, or allow_private = true")
-        return self
-
-
-def _parsed(text: str) -> URL:
-    try:
-        url = URL(text)
-    except ValueError:
-        raise ValueError("url: cannot be read: write it like https://crm.example.org/hooks/mail") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("url: must begin with https:// and a host")
-    if url.user is not None or url.password is not None:
-        raise ValueError("url: must hold no user and password: requests are authenticated by their signature")
-    return url
-
-
-def _literal_refusal(host: str) -> str | None:
-    """Why the guard would refuse a host that is written as an IP address; None for names."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return refusal(host)
+    keys: Sequence[Key]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    proxy_auth: str | None = None  # a value of Proxy-Authorization
+    tls_files: bytes = b""  # a hash of their content
 
 
 class Webhook:
@@ -108,20 +50,30 @@ class Webhook:
     def __init__(
         self,
         settings: WebhookSettings,
-        keys: Sequence[bytes],
+        credentials: Credentials,
         *,
         now: Callable[[], datetime],
         resolver: AbstractResolver | None = None,
     ) -> None:
         self.settings = settings
-        self.identity = _identity(settings, keys)
-        self._url = URL(settings.url)
-        self._signers = tuple(map(signer, keys))
+        self.identity = _identity(settings, credentials)
+        self._keys = credentials.keys
+        self._own_headers = {**credentials.headers, "Content-Type": "application/json"}
         self._now = now
-        self._timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
+        url, guard = URL(settings.url), None if settings.allow_private else refusal
+        self._route: Direct | Proxied = Direct(url)
+        if settings.proxy is not None:
+            # The guard asks for the receiver: the proxy itself mostly stands in the private network.
+            self._route = Proxied(url, URL(settings.proxy), credentials.proxy_auth, guard=guard, resolver=resolver)
+            guard = None
         self._session = open_session(
-            concurrency=settings.concurrency, guard=None if settings.allow_private else refusal, resolver=resolver
+            concurrency=settings.concurrency, guard=guard, resolver=resolver, tls=credentials.tls
         )
+
+    @property
+    def public_keys(self) -> list[str]:
+        """What receivers verify `v1a` signatures with, as "whpk_…"."""
+        return [key.public for key in self._keys if key.public is not None]
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -130,29 +82,40 @@ class Webhook:
     async def send(self, notification: Outgoing) -> Outcome:
         """POST once. Raises nothing but CancelledError."""
         try:
-            async with self._session.post(
-                self._url,
-                data=notification.body,
-                headers=self._headers(notification),
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as response:
-                outcome = self._judged(response.status, response.headers.get("Retry-After"))
-                await drain(response)
-                return outcome
+            async with asyncio.timeout(self.settings.timeout.total_seconds()):
+                return await self._send(notification)
         except TimeoutError:
             seconds = self.settings.timeout.total_seconds()
             return Outcome(Verdict.UNAVAILABLE, f"no answer within {seconds:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(Verdict.UNAVAILABLE, cause_of(error))
 
+    async def _send(self, notification: Outgoing) -> Outcome:
+        *others, last = await self._route.ways()
+        for way in others:
+            try:
+                return await self._post(notification, way)
+            except aiohttp.ClientHttpProxyError:
+                # The proxy did not get through to this address, so nothing was sent yet.
+                continue
+        return await self._post(notification, last)
+
+    async def _post(self, notification: Outgoing, way: Way) -> Outcome:
+        headers = {**self._headers(notification), **way.headers}
+        async with self._session.post(
+            way.url, data=notification.body, headers=headers, allow_redirects=False, **way.options
+        ) as response:
+            outcome = self._judged(response.status, response.headers.get("Retry-After"))
+            await drain(response)
+            return outcome
+
     def _headers(self, notification: Outgoing) -> dict[str, str]:
         timestamp = int(self._now().timestamp())
         return {
-            "Content-Type": "application/json",
+            **self._own_headers,
             "webhook-id": notification.event_id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": signatures(self._signers, notification.event_id, timestamp, notification.body),
+            "webhook-signature": signatures(self._keys, notification.event_id, timestamp, notification.body),
         }
 
     def _judged(self, status: int, retry_after: str | None) -> Outcome:
@@ -170,62 +133,73 @@ def build(
 ) -> Webhook:
     """The sink, with its secrets read (which may block) and its session open (within a running loop).
 
-    Raises ConfigError with every secret that cannot be used.
+    Raises ConfigError with every secret and file that cannot be used.
     """
-    keys, problems = [], []
-    for index, secret in enumerate(settings.secrets):
-        place = f"sink {settings.name}: secrets[{index}]"
+    return Webhook(settings, _Reading(settings).credentials(), now=now, resolver=resolver)
+
+
+class _Reading:
+    """Reads what the secrets and files of the settings hold, and collects what is wrong with them."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._settings = settings
+        self._problems: list[str] = []
+
+    def credentials(self) -> Credentials:
+        """All of it. Raises ConfigError with every problem."""
+        settings = self._settings
+        keys = [self._read(f"secrets[{index}]", secret, key_of) for index, secret in enumerate(settings.secrets)]
+        headers = {
+            name: self._read(f"headers.{name}", secret, header_value) for name, secret in settings.headers.items()
+        }
+        if settings.bearer is not None:
+            headers["Authorization"] = self._read("bearer", settings.bearer, bearer_value)
+        password = self._read("proxy_password", settings.proxy_password, str)
+        tls, tls_files = self._tls()
+        if self._problems:
+            raise ConfigError(self._problems)
+        return Credentials(
+            [key for key in keys if key is not None],
+            {name: value for name, value in headers.items() if value is not None},
+            tls,
+            None if password is None else basic_auth(settings.proxy_username or "", password),
+            tls_files,
+        )
+
+    def _read(self, key: str, secret: Secret | None, understand: Callable[[str], T]) -> T | None:
         try:
-            keys.append(_key(secret.read()))
+            return None if secret is None else understand(secret.read())
         except ConfigError as error:
-            problems += [f"{place}: {problem}" for problem in error.problems]
+            self._problems += [f"sink {self._settings.name}: {key}: {problem}" for problem in error.problems]
         except ValueError as error:
-            problems.append(f"{place}: {error}")
-    if problems:
-        raise ConfigError(problems)
-    return Webhook(settings, keys, now=now, resolver=resolver)
+            self._problems.append(f"sink {self._settings.name}: {key}: {error}")
+        return None
+
+    def _tls(self) -> tuple[ssl.SSLContext | None, bytes]:
+        """The context where the system's default does not do, and a hash of the files that went into it."""
+        settings = self._settings
+        try:
+            key = settings.client_key.path() if settings.client_key is not None else None
+            files = [path for path in (settings.tls_ca, settings.client_cert, key) if path is not None]
+            if not files:
+                return None, b""
+            context = tls_context(settings.tls_ca, settings.client_cert, key)
+            return context, hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).digest()
+        except ConfigError as error:
+            self._problems += [f"sink {settings.name}: {problem}" for problem in error.problems]
+        return None, b""
 
 
-SETTINGS = WebhookSettings
-
-
-def signer(key: bytes) -> hmac.HMAC:
-    """HMAC-SHA256 that has read the key. Copies of it sign, which is quicker and keeps the interpreter's lock."""
-    return hmac.new(key, digestmod=hashlib.sha256)
-
-
-def signatures(signers: Sequence[hmac.HMAC], event_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: one signature for each key, separated by blanks; seconds since 1970."""
-    signed = f"{event_id}.{timestamp}.".encode() + body
-    return " ".join(f"v1,{base64.b64encode(_digest(signer, signed)).decode('ascii')}" for signer in signers)
-
-
-def _digest(signer: hmac.HMAC, signed: bytes) -> bytes:
-    copy = signer.copy()
-    copy.update(signed)
-    return copy.digest()
-
-
-def _key(secret: str) -> bytes:
-    """The bytes of a `whsec_` secret. Raises ValueError, which does not contain it."""
-    if not secret.startswith(PREFIX):
-        raise ValueError(_KEY_HELP)
-    encoded = secret[len(PREFIX) :]
-    try:
-        # Receivers' libraries accept base64 without its padding, and so do we.
-        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(_KEY_HELP) from None
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(_KEY_HELP)
-    return key
-
-
-def _identity(settings: WebhookSettings, keys: Sequence[bytes]) -> str:
+def _identity(settings: WebhookSettings, credentials: Credentials) -> str:
     """A hash from which neither the URL nor a secret can be told."""
-    digest = hashlib.sha256(f"{settings.url}\0{settings.allow_private}".encode())
-    for key in keys:
-        digest.update(hmac.digest(key, b"identity", "sha256"))
+    digest = hashlib.sha256(f"{settings.url}\0{settings.allow_private}\0{settings.proxy}".encode())
+    for key in credentials.keys:
+        digest.update(key.identity)
+    for name, value in sorted(credentials.headers.items()):
+        digest.update(hmac.digest(value.encode(), name.encode(), "sha256"))
+    if credentials.proxy_auth is not None:
+        digest.update(hmac.digest(credentials.proxy_auth.encode(), b"proxy", "sha256"))
+    digest.update(credentials.tls_files)
     return digest.hexdigest()[:32]
 
 

@@ -78,7 +78,7 @@ async def _outbox(url: str, endpoints: int) -> float:
         store = Store(Path(home))
         await store.open()
         settings = [
-            webhook.WebhookSettings(name=f"sink-{number}", url=url, secrets=[SECRET], allow_private=True)  # type: ignore[arg-type] # as a configuration writes it
+            webhook.SETTINGS(name=f"sink-{number}", url=url, secrets=[SECRET], allow_private=True)  # type: ignore[arg-type] # as a configuration writes it
             for number in range(endpoints)
         ]
         sinks = {one.name: webhook.build(one, now=_now) for one in settings}

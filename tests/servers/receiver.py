@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -43,7 +44,8 @@ class Received:
 class Receiver:
     """Listens on loopback, on the same port again after a pause; answers as `behaviour` says."""
 
-    def __init__(self, *secrets: str) -> None:
+    def __init__(self, *secrets: str, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.secrets = secrets or (SECRET,)
         self.received: list[Received] = []
         self.behaviour: Callable[[Received], Answer] = lambda _: Answer()
@@ -55,7 +57,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/hook?a=b"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}/hook?a=b"
 
     @property
     def port(self) -> int:
@@ -79,7 +81,7 @@ class Receiver:
         application.router.add_post("/hook", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self.tls)
         await site.start()
         self._port = int(self._runner.addresses[0][1])
 
