@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 import mdnwatch.sinks
 import mdnwatch.sources
@@ -23,6 +23,7 @@ from mdnwatch.model.authenticity import Grade
 from mdnwatch.problems import Place, described, not_one_of, quoted, written
 from mdnwatch.settings import Duration, Secret, Settings
 from mdnwatch.sinks.base import SinkSettings
+from mdnwatch.sources.imap_settings import is_loopback
 
 SOCKET_NAME = "mdnwatch.sock"
 
@@ -69,6 +70,43 @@ class LogSettings(Settings):
     ] = "auto"
 
 
+class MetricsSettings(Settings):
+    """Where Prometheus asks."""
+
+    listen: Annotated[
+        str | None,
+        Field(description="Loopback address and port for GET /metrics; default: nowhere.", examples=["127.0.0.1:9464"]),
+    ] = None
+
+    @field_validator("listen")
+    @classmethod
+    def _on_loopback(cls, listen: str | None) -> str | None:
+        if listen is None:
+            return None
+        host, port = _host_and_port(listen)
+        if not is_loopback(host):
+            raise ValueError(f"{quoted(listen)} is no loopback address: metrics name accounts; put a proxy before it")
+        if not 1 <= port <= MAX_PORT:
+            raise ValueError(f"{quoted(listen)} has no usable port: {_LISTEN_HELP}")
+        return listen
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`, which is set."""
+        return _host_and_port(self.listen or "")
+
+
+MAX_PORT = 65535
+_LISTEN_HELP = 'write host and port, like "127.0.0.1:9464" or "[::1]:9464"'
+
+
+def _host_and_port(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{quoted(listen)} is no address: {_LISTEN_HELP}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 class Config(Settings):
     """All that the file says, with the defaults filled in; two that compare equal mean the same.
 
@@ -96,6 +134,7 @@ class Config(Settings):
     ] = timedelta(days=30)
     max_waiting: Annotated[int, Field(ge=0, description="Reports that may wait so, per account.")] = 10_000
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def socket(self) -> Path:

@@ -19,11 +19,12 @@ import structlog
 
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch import __version__, local_api, retention, status, systemd
+from mdnwatch import __version__, local_api, metrics_endpoint, retention, status, systemd
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
 from mdnwatch.log import configure as configure_log
 from mdnwatch.mail.recognise import wants_body
+from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.stored import to_ms
@@ -106,6 +107,7 @@ class _Daemon:
     def __init__(self, config: Config, store: Store, log: Any) -> None:  # noqa: ANN401 - structlog's own type
         self._config, self._store, self._log = config, store, log
         self._watchdog = Watchdog()
+        self._metrics = Metrics()
         self._sinks = {settings.name: _build_sink(settings) for settings in config.sinks}
         self._outbox = self._build_outbox()
         self._pipeline = Pipeline(
@@ -115,6 +117,7 @@ class _Daemon:
             wake_outbox=self._wake_outbox,
             now=now,
             log=log,
+            metrics=self._metrics,
         )
         self._watched: dict[str, _Watched] = {}
         self._reload_problems: list[str] = []
@@ -128,6 +131,7 @@ class _Daemon:
             random=random.Random(),  # noqa: S311 - spreads load, guards nothing
             announce=self._announce_sink,
             beat=self._watchdog.deadline(OUTBOX),
+            metrics=self._metrics,
         )
 
     def _wake_outbox(self) -> None:
@@ -172,7 +176,11 @@ class _Daemon:
     ) -> None:
         """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
         handlers = {"status": self._answer_status}
-        async with local_api.listening(self._config.socket, handlers, self._log), asyncio.TaskGroup() as group:
+        async with (
+            local_api.listening(self._config.socket, handlers, self._log),
+            metrics_endpoint.listening(self._config.metrics, self._exposition),
+            asyncio.TaskGroup() as group,
+        ):
             self._outbox_task = group.create_task(self._outbox.run(), name=OUTBOX)
             for settings in self._config.accounts:
                 self._watch(settings, group)
@@ -246,7 +254,7 @@ class _Daemon:
 
     async def _take_over(self, config: Config, group: asyncio.TaskGroup) -> None:
         """Make a new configuration the one in force, without touching what it leaves as it was. Raises ConfigError."""
-        for name in ("state_dir", "runtime_dir"):
+        for name in ("state_dir", "runtime_dir", "metrics"):
             if getattr(config, name) != getattr(self._config, name):
                 raise ConfigError([f"{name}: cannot change while mdnwatch runs: restart it"])
         await self._take_over_sinks(config, group)
@@ -290,6 +298,13 @@ class _Daemon:
             "reload_problems": self._reload_problems,
             **facts,
         }
+
+    async def _exposition(self) -> bytes:
+        """What Prometheus gets."""
+        stored = await self._store.read(lambda db: metrics_endpoint.stored_samples(db, now()))
+        health = [watched.source.health() for watched in self._watched.values()]
+        samples = [*metrics_endpoint.source_samples(health), *stored, metrics_endpoint.wal_sample(self._store.path)]
+        return self._metrics.exposition(samples)
 
 
 def _task_name(account: str) -> str:

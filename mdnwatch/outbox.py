@@ -14,6 +14,8 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from mdnwatch.errors import CommitFailed
+from mdnwatch.metrics import Metrics
+from mdnwatch.model.event import arrival_of
 from mdnwatch.model.notification import NotificationState, Outcome, Outgoing, Verdict
 from mdnwatch.model.retry import Attempt, Endpoint, Moment, Step, endpoint_after, event_delay, step_after
 from mdnwatch.sinks.base import Sink
@@ -146,6 +148,7 @@ class Outbox:
         random: Random,
         announce: Announce,
         beat: Callable[[], None],
+        metrics: Metrics,
         stop_grace: float = STOP_GRACE,
     ) -> None:
         """`announce` tells of sink.down and sink.up, within the transaction in which that is written.
@@ -160,6 +163,7 @@ class Outbox:
         self._random = random
         self._announce = announce
         self._beat = beat
+        self._metrics = metrics
         self._stop_grace = stop_grace
         self._stop_at: float | None = None  # in the loop's time
         self._wake = asyncio.Event()
@@ -386,10 +390,13 @@ class Outbox:
             "status": outcome.status if outcome else None,
         }
         if step.state is NotificationState.DELIVERED:
+            self._metrics.delivered(attempt.sink, arrival_of(attempt.body), self._clock())
             self._log.info("event delivered", **fields)
         elif step.state is NotificationState.GIVEN_UP:
+            self._metrics.given_up(attempt.sink)
             self._log.warning("event given up", **fields, cause=step.last_error)
         else:
+            self._metrics.retried(attempt.sink)
             # A time that has come already: it is the endpoint that is waited for.
             next_attempt = _iso(step.due_at) if step.due_at > now else "when the endpoint is back"
             self._log.warning("event not delivered", **fields, cause=step.last_error, next_attempt=next_attempt)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from mdnwatch.mail import reader
 from mdnwatch.mail.sent import read_sent
+from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import Evidence, extract
 from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
@@ -86,6 +87,7 @@ class Outcome:
     item: Item
     outcome: str
     events: Sequence[Event] = ()
+    placed: Sequence[tuple[str, str]] = ()  # rung and grade of each piece of evidence that was matched
 
 
 class Pipeline:
@@ -100,6 +102,7 @@ class Pipeline:
         wake_outbox: Callable[[], None],
         now: Callable[[], datetime],
         log: Log,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self.rules = rules
@@ -107,6 +110,7 @@ class Pipeline:
         self._wake_outbox = wake_outbox
         self._now = now
         self._log = log
+        self._metrics = metrics
 
     async def handle(self, batch: Batch) -> Handled:
         """Read the messages of a batch and keep what they tell, with its checkpoint, in one transaction.
@@ -126,6 +130,7 @@ class Pipeline:
             self._wake_outbox()
         for outcome in outcomes:
             self._log_line(outcome)
+            self._count(outcome)
         return _handled(outcomes)
 
     async def _read_all(self, messages: Sequence[RawMessage]) -> list[Item]:
@@ -161,6 +166,21 @@ class Pipeline:
         else:
             fields["recipients"] = [(piece.original or piece.final or ("",))[0] for piece in item.evidence[:20]]
             self._log.info("message handled", **fields, report=item.report.id, kind=item.report.kind)
+
+    def _count(self, outcome: Outcome) -> None:
+        item = outcome.item
+        self._metrics.handled(item.place.account, _kind(item))
+        for rung, grade in outcome.placed:
+            self._metrics.placed(rung, grade)
+        # Older mail that is read at last did not wait for mdnwatch.
+        if isinstance(item, ReadReport) and item.report.announce:
+            self._metrics.committed(item.report.observed_at, self._now())
+
+
+def _kind(item: Item) -> str:
+    if isinstance(item, ReadReport):
+        return item.report.kind
+    return "sent" if isinstance(item, ReadSent) else "malformed"
 
 
 def read_item(message: RawMessage) -> Item | None:
@@ -218,6 +238,7 @@ def _record_alone(unit: Unit, item: Item) -> Outcome:
     except Exception as error:  # noqa: BLE001 - kept, told and logged as unusable
         unit.db.execute("ROLLBACK TO message")
         unit.events.clear()
+        unit.placed.clear()
         identifier = item.report.id if isinstance(item, ReadReport) else report_id(Head(), repr(item.place).encode())
         reason = f"mdnwatch failed to keep it ({type(error).__name__}): please report this"
         bad = Unusable(item.place, identifier, reason)
@@ -229,7 +250,7 @@ def _record_alone(unit: Unit, item: Item) -> Outcome:
 
 def _record(unit: Unit, item: Item) -> Outcome:
     outcome = _record_item(unit, item)
-    outcome.events = tuple(unit.events)
+    outcome.events, outcome.placed = tuple(unit.events), tuple(unit.placed)
     return outcome
 
 

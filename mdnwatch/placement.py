@@ -57,6 +57,7 @@ class Unit:
     now: datetime  # aware UTC
     enqueue: Callable[[sqlite3.Connection, Event, datetime], None]
     events: list[Event] = field(default_factory=list)
+    placed: list[tuple[str, str]] = field(default_factory=list)  # rung and grade of evidence that was matched
 
 
 def record_sent(unit: Unit, sent: SentMessage) -> None:
@@ -149,6 +150,7 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
             _fold_anew(unit, before.message, before.recipient)
     if message is None or match is None or recipient is None or after.graded is None:
         return
+    unit.placed.append((match.rung.value, after.graded.grade.value))
     if after.graded.grade is Grade.CONTRADICTED:
         _tell_suspicious(unit, report, message, recipient, after.graded)
     elif unit.rules.accepts(after.graded):

@@ -13,6 +13,7 @@ from typing import Any
 
 from servers.receiver import PATIENCE_SECONDS, SECRET, Receiver
 
+from mdnwatch.metrics import Metrics
 from mdnwatch.model.event_type import EventType
 from mdnwatch.outbox import Outbox
 from mdnwatch.sinks import webhook
@@ -68,6 +69,7 @@ class World:
         self.store = Store(state_dir)
         self.clock = Clock()
         self.log = Lines()
+        self.metrics = Metrics()
         self.beaten = asyncio.Event()
         self.news: list[tuple[EventType, str, str]] = []
         self.outbox: Outbox | None = None
@@ -82,6 +84,7 @@ class World:
             random=Random(1),  # noqa: S311 - the same in every run
             announce=self._announce,
             beat=self._beat,
+            metrics=self.metrics,
             stop_grace=stop_grace,
         )
         task = asyncio.create_task(outbox.run())

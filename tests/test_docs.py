@@ -15,7 +15,7 @@ import mdnwatch.cli
 import mdnwatch.sinks
 import mdnwatch.sources
 from mdnwatch.commands.app import app
-from mdnwatch.config import Config, LogSettings, build, kinds, module_of
+from mdnwatch.config import Config, LogSettings, MetricsSettings, build, kinds, module_of
 from mdnwatch.model.event_type import EventType
 
 ROOT = Path(__file__).parent.parent
@@ -28,17 +28,18 @@ COMMENTED = re.compile(r"^# ([a-z_]+ = .+)$", re.MULTILINE)
 
 
 def example_tables() -> Iterator[tuple[str, str]]:
-    """Each part of the example that is about one table: its kind ("" for the top, "[log]") and its text."""
+    """Each part of the example that is about one table: its kind ("" for the top, else as "[log]") and its text."""
     top, *tables = re.split(r"^(?=\[)", EXAMPLE, flags=re.MULTILINE)
     yield "", top
     for table in tables:
         kind = re.search(r'^(?:# )?kind = "(.*)"', table, re.MULTILINE)
-        yield kind[1] if kind else "[log]", table
+        yield kind[1] if kind else table.split("\n", 1)[0], table
 
 
 def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", Config
     yield "[log]", LogSettings
+    yield "[metrics]", MetricsSettings
     for package in (mdnwatch.sources, mdnwatch.sinks):
         for kind in kinds(package):
             yield kind, module_of(package, kind).SETTINGS
@@ -47,11 +48,11 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
 MODELS = dict(all_models())
 # What the example shows though it has no default: it would need a file, a secret, or another key.
 CHOICES = (
-    "runtime_dir", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
+    "runtime_dir", "listen", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
     "proxy", "proxy_username", "proxy_password",
 )  # fmt: skip
 # Tables of their own in the file.
-TABLES = {"accounts", "sinks", "log"}
+TABLES = {"accounts", "sinks", "log", "metrics"}
 
 
 @pytest.mark.parametrize("kind", MODELS)

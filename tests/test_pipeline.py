@@ -14,6 +14,7 @@ import pytest_asyncio
 from facts import sent_message
 
 from mdnwatch.errors import CommitFailed
+from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import Event
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Mark, Place, RawMessage, Role
 from mdnwatch.model.stored import to_ms
@@ -84,6 +85,7 @@ class World:
     pipeline: Pipeline
     log: Lines
     woken: list[bool]
+    metrics: Metrics
 
     async def handle(self, *messages: RawMessage, mark: Mark | None = None) -> Handled:
         place = messages[0].place if messages else Place("sales", "INBOX")
@@ -105,10 +107,17 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = Store(tmp_path)
     await store.open()
     log, woken = Lines(), list[bool]()
+    metrics = Metrics()
     pipeline = Pipeline(
-        store, rules=Rules(), enqueue=enqueue, wake_outbox=lambda: woken.append(True), now=lambda: NOW, log=log
+        store,
+        rules=Rules(),
+        enqueue=enqueue,
+        wake_outbox=lambda: woken.append(True),
+        now=lambda: NOW,
+        log=log,
+        metrics=metrics,
     )
-    yield World(store, pipeline, log, woken)
+    yield World(store, pipeline, log, woken, metrics)
     await store.close()
 
 

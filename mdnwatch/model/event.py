@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,6 +180,12 @@ def _authenticity(graded: Graded) -> dict[str, Any]:
         "grade": graded.grade.value,
         "reasons": [{"code": code, "text": REASONS[code][1]} for code in graded.reasons],
     }
+
+
+def arrival_of(body: str) -> datetime | None:
+    """When the report that an event rests on arrived (aware UTC); None for an event that no report has caused."""
+    observed_at = json.loads(body).get("data", {}).get("evidence", {}).get("observed_at")
+    return None if observed_at is None else datetime.fromisoformat(observed_at)
 
 
 def _time(time: datetime | None) -> str | None:

@@ -184,6 +184,11 @@ def accounts_with_waiting(db: sqlite3.Connection) -> list[str]:
     return [account for (account,) in rows]
 
 
+def count_waiting(db: sqlite3.Connection) -> dict[str, int]:
+    """How many reports of each account have not found their sent message; one pass over their index."""
+    return dict(db.execute("SELECT account, count(*) FROM report WHERE outcome = 'waiting' GROUP BY account"))
+
+
 def drop_oldest_waiting(db: sqlite3.Connection, account: str, keep: int, older_than: datetime) -> int:
     """Drop what has waited too long for its message, and the oldest of what is too much; how many were dropped."""
     cursor = db.execute(

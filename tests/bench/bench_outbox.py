@@ -25,6 +25,7 @@ from bench.receiver import HOST
 from servers.receiver import SECRET
 
 from mdnwatch import log
+from mdnwatch.metrics import Metrics
 from mdnwatch.outbox import Outbox
 from mdnwatch.sinks import webhook
 from mdnwatch.sinks.base import DEFAULT_CONCURRENCY
@@ -91,6 +92,7 @@ async def _outbox(url: str, endpoints: int) -> float:
             random=random.Random(1),
             announce=lambda *_: None,
             beat=lambda: None,
+            metrics=Metrics(),
         )
         task = asyncio.create_task(outbox.run())
         await store.run(lambda db: _queue(db, list(sinks)))
