@@ -133,6 +133,18 @@ class Config(Settings):
         Duration, Field(gt=timedelta(0), description="How long a report waits for its sent message.")
     ] = timedelta(days=30)
     max_waiting: Annotated[int, Field(ge=0, description="Reports that may wait so, per account.")] = 10_000
+    outage_grace: Annotated[
+        Duration,
+        Field(
+            ge=timedelta(0), description="How long an account is down before source.down tells it, if it may come back."
+        ),
+    ] = timedelta(seconds=60)
+    logins_per_second: Annotated[
+        float, Field(gt=0, description="New connections to one host, over all accounts; others wait for their turn.")
+    ] = 20.0
+    connections_per_host: Annotated[
+        int, Field(ge=1, description="Connections to one host at a time; an account without one is down, and says so.")
+    ] = 1000
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

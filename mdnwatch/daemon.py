@@ -28,11 +28,13 @@ from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.stored import to_ms
+from mdnwatch.outages import Outages
 from mdnwatch.outbox import Outbox
 from mdnwatch.pipeline import Pipeline
 from mdnwatch.placement import Rules
 from mdnwatch.sinks.base import Sink, SinkSettings
 from mdnwatch.sources.base import Context, Source, SourceState
+from mdnwatch.sources.logins import Logins
 from mdnwatch.store import event_queries, outbox_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
 from mdnwatch.store.sqlite import Store
@@ -119,6 +121,15 @@ class _Daemon:
             log=log,
             metrics=self._metrics,
         )
+        self._logins = Logins(config.logins_per_second, config.connections_per_host)
+        self._outages = Outages(
+            store,
+            grace=lambda: self._config.outage_grace,
+            announce=self._announce,
+            told=self._wake_outbox,
+            now=now,
+            log=log,
+        )
         self._watched: dict[str, _Watched] = {}
         self._reload_problems: list[str] = []
 
@@ -149,6 +160,9 @@ class _Daemon:
             log=self._log.bind(account=settings.name),
             wants_body=wants_body,
             beat=self._watchdog.deadline(name),
+            down=lambda trouble: self._outages.down(settings.name, trouble),
+            up=lambda: self._outages.up(settings.name),
+            logins=self._logins,
         )
         source: Source = module_of(mdnwatch.sources, settings.kind).build(settings, context)
         self._watched[settings.name] = _Watched(settings, source, group.create_task(source.run(), name=name))
@@ -168,14 +182,19 @@ class _Daemon:
         """A sink went down or came back (`since`: ms UTC): told to the others, since it cannot be told to itself."""
         at = now()
         event = endpoint_event(kind, sink, datetime.fromtimestamp(since / 1000, UTC), reason, at)
+        self._announce(db, event, at, but=sink)
+
+    def _announce(self, db: sqlite3.Connection, event: Event, at: datetime, *, but: str | None = None) -> None:
+        """Keep an event that is about no message, and queue it, unless it has happened already."""
         if event_queries.insert_event(db, event, at):
-            self._enqueue(db, event, at, but=sink)
+            self._enqueue(db, event, at, but=but)
 
     async def run(
         self, stop: asyncio.Event, ready: Callable[[], None], reload: asyncio.Event, path: Path | None
     ) -> None:
         """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
         handlers = {"status": self._answer_status}
+        await self._outages.load(settings.name for settings in self._config.accounts)
         async with (
             local_api.listening(self._config.socket, handlers, self._log),
             metrics_endpoint.listening(self._config.metrics, self._exposition),
@@ -185,6 +204,7 @@ class _Daemon:
             for settings in self._config.accounts:
                 self._watch(settings, group)
             others = [
+                group.create_task(self._outages.run(), name="outages"),
                 group.create_task(self._retention(), name="retention"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
                 group.create_task(self._tell_progress(), name="progress"),
@@ -261,8 +281,10 @@ class _Daemon:
         self._config = config
         self._pipeline.rules = _rules(config)
         configure_log(config.log.level, config.log.format)
+        self._logins.per_second, self._logins.per_host = config.logins_per_second, config.connections_per_host
         wanted = {settings.name: settings for settings in config.accounts}
         await self._unwatch([name for name, one in self._watched.items() if _is_stale(one, wanted.get(name))])
+        await self._outages.keep_only(wanted)
         for name, settings in wanted.items():
             if name not in self._watched:
                 self._watch(settings, group)
@@ -294,6 +316,7 @@ class _Daemon:
         accounts = [dataclasses.asdict(watched.source.health()) for watched in self._watched.values()]
         return {
             "running": True,
+            "now": jsonable(now()),
             "accounts": jsonable(accounts),
             "reload_problems": self._reload_problems,
             **facts,

@@ -129,6 +129,19 @@ class Secret(Settings):
             raise ConfigError([f"{self._where()} is empty"])
         return secret
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Another one whenever the file of the secret was written or replaced; None where there is no such file.
+
+        What stands elsewhere (a command's output too) counts as changed only when the configuration is loaded anew.
+        """
+        if self.file is None and self.credential is None:
+            return None
+        try:
+            found = self.path().stat()
+        except (ConfigError, OSError):
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def _where(self) -> str:
         """What to call it in a problem."""
         if self.value is not None:

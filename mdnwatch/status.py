@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mdnwatch.event_words import when
 from mdnwatch.model.address import without_case, without_sub_address
 from mdnwatch.model.correlation import message_id_key
 from mdnwatch.model.event import state_facts
@@ -198,9 +199,9 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _lines_about(facts)
         return
     for account in facts.get("accounts", ()):
-        yield f"account {account['name']}: {account['state']}" + (f" ({account['cause']})" if account["cause"] else "")
+        yield _account_line(account, facts.get("now"))
         for folder in account.get("folders", ()):
-            yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'])}"
+            yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'], facts.get('now'))}"
             if folder["backfill"]:
                 yield f"    {progress(**folder['backfill'])}"
     for problem in facts.get("reload_problems", ()):
@@ -216,8 +217,19 @@ def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
         yield str(facts["note"])
 
 
-def _agreement(at: str | None) -> str:
-    return "not yet looked at" if at is None else f"everything handled at {at}"
+def _account_line(account: Mapping[str, Any], now: str | None) -> str:
+    line = f"account {account['name']}: {account['state']}"
+    if account["cause"]:
+        line += f" since {account['since']} ({account['cause']})"
+    return line + (f", last answer {_ago(account['last_answer'], now)}" if account.get("last_answer") else "")
+
+
+def _agreement(at: str | None, now: str | None) -> str:
+    return "not yet looked at" if at is None else f"everything handled, as the server said {_ago(at, now)}"
+
+
+def _ago(at: str, now: str | None) -> str:
+    return when(datetime.fromisoformat(at), datetime.fromisoformat(now)) if now else f"at {at}"
 
 
 def progress(left: int, total: int, seconds_left: float | None) -> str:

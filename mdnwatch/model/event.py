@@ -13,6 +13,7 @@ from mdnwatch.model.address import canonical
 from mdnwatch.model.authenticity import REASONS, Graded
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
+from mdnwatch.model.outage import WAY_OUT, Outage
 from mdnwatch.model.sent import Requested
 from mdnwatch.model.state import RecipientState
 from mdnwatch.model.stored import dump
@@ -119,10 +120,31 @@ def flood_event(kind: EventType, account: str, hour: int, now: datetime) -> Even
 
 
 def endpoint_event(kind: EventType, name: str, since: datetime, reason: str, now: datetime) -> Event:
-    """A sink or source that went down or came back; `since` is the start of the outage."""
+    """A sink that went down or came back; `since` is the start of the outage."""
     identifier = event_id(kind.value, name, str(round(since.timestamp() * 1000)))
     data = {"id": identifier, kind.value.split(".")[0]: name, "since": _time(since), "reason": clean(reason)}
     return Event(identifier, kind, identifier, _body(kind, data, now))
+
+
+def source_event(kind: EventType, outage: Outage, now: datetime) -> Event:
+    """An account that cannot be read, or that is read again; `now` is aware UTC.
+
+    Both events of an outage name its cause; `back_since` stands in the second one only.
+    """
+    identifier = event_id(kind.value, outage.account, str(round(outage.since.timestamp() * 1000)))
+    data = {
+        "id": identifier,
+        "source": outage.account,
+        "since": _time(outage.since),
+        "cause": outage.trouble.cause.value,
+        "reason": clean(outage.trouble.reason),
+    }
+    if kind is EventType.SOURCE_UP:
+        data["back_since"] = _time(outage.back_since)
+    elif outage.trouble.cause in WAY_OUT:
+        data["way_out"] = WAY_OUT[outage.trouble.cause]
+    # Down and up of one account go out in this order.
+    return Event(identifier, kind, f"source {outage.account}", _body(kind, data, now))
 
 
 def _message(message: MessageFacts) -> dict[str, Any]:

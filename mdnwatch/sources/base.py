@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from mdnwatch.errors import Cause, CommitFailed, SourceError, SourceRefused
+from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Batch, Handled, Mark, Role
+from mdnwatch.sources.logins import Logins
 
 T = TypeVar("T")
 
@@ -52,6 +55,8 @@ class Context:
     `handle` stores a batch and raises CommitFailed when nothing of it was stored. `load_mark` and `load_names`
     take (account, folder). `now` gives aware UTC. `wants_body` says from a header whether the whole message is
     needed. `beat` tells the watchdog that the source's task is alive; it is called at least every 30 seconds.
+    `down` says, as often as it is found, that the account cannot be read or not as it should; `up` that it is.
+    `logins` is shared by all accounts of the process.
     """
 
     handle: Callable[[Batch], Awaitable[Handled]]
@@ -61,6 +66,9 @@ class Context:
     log: Log
     wants_body: Callable[[bytes], bool]
     beat: Callable[[], None]
+    down: Callable[[Trouble], None]
+    up: Callable[[], None]
+    logins: Logins
 
 
 class SourceState(StrEnum):
@@ -140,6 +148,13 @@ class Checked:
     ok: bool
     lines: tuple[str, ...]
     refused: bool = False
+
+
+def trouble_of(error: SourceError | CommitFailed) -> Trouble:
+    """What an error means for the account."""
+    if isinstance(error, CommitFailed):
+        return Trouble(Cause.NOT_STORED, str(error))
+    return Trouble(error.cause, str(error), lasting=isinstance(error, SourceRefused))
 
 
 def header_of(data: bytes) -> bytes:

@@ -9,7 +9,8 @@ import asyncio
 import ssl
 from datetime import datetime
 
-from mdnwatch.errors import CommitFailed, ConfigError, SourceError, SourceRefused
+from mdnwatch.errors import Cause, CommitFailed, ConfigError, SourceError, SourceRefused
+from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Role
 from mdnwatch.sources.base import (
     Context,
@@ -19,19 +20,24 @@ from mdnwatch.sources.base import (
     beating,
     jittered_pause,
     pause,
+    trouble_of,
 )
 from mdnwatch.sources.imap_check import check
 from mdnwatch.sources.imap_client import Client, CommandRefused, tls_context
 from mdnwatch.sources.imap_folders import Folder, Missing, resolve
 from mdnwatch.sources.imap_settings import ImapSettings
 from mdnwatch.sources.imap_watch import FolderWatch
+from mdnwatch.sources.watched_secret import WatchedSecret
 
 __all__ = ["KIND", "SETTINGS", "ImapSource", "build", "check"]
 
 KIND = "imap"
 SETTINGS = ImapSettings
 
-# Servers slow down the whole address for a refused password, other accounts on it included.
+# Servers slow down the whole address for a refused password, other accounts on it included: it is not tried again
+# until another one is in its place, which is looked for this often. What was refused without a password being sent
+# is tried again after a pause: the server may have changed.
+SECRET_LOOK_SECONDS = 5.0
 REFUSED_PAUSE_SECONDS = 15 * 60.0
 
 # A connection that held so long was a good one: the next failure is the first again.
@@ -53,6 +59,7 @@ class ImapSource:
         self.name = settings.name
         self._settings = settings
         self._context = context
+        self._secret = WatchedSecret(settings.password)
         self._tls: ssl.SSLContext | None = None
         self._client: Client | None = None
         self._watches: dict[Folder, FolderWatch] = {}
@@ -73,13 +80,22 @@ class ImapSource:
             try:
                 await self._connection()
             except SourceRefused as error:
-                self._down(str(error))
-                await pause(REFUSED_PAUSE_SECONDS, self._context.beat)
+                self._down(trouble_of(error))
+                await self._until_it_may_help(error.cause)
             except (SourceError, CommitFailed) as error:
                 held = asyncio.get_running_loop().time() - begun
                 failures = 1 if held > GOOD_CONNECTION_SECONDS else failures + 1
-                self._down(str(error))
+                self._down(trouble_of(error))
                 await pause(jittered_pause(failures), self._context.beat)
+
+    async def _until_it_may_help(self, cause: Cause) -> None:
+        """After a refusal: wait until the secret is another one."""
+        waited = 0.0
+        while cause is Cause.PASSWORD_REFUSED or waited < REFUSED_PAUSE_SECONDS:
+            await pause(SECRET_LOOK_SECONDS, self._context.beat)
+            waited += SECRET_LOOK_SECONDS
+            if await beating(asyncio.to_thread(self._secret.has_changed), self._context.beat):
+                return
 
     def health(self) -> SourceHealth:
         """How the account is doing."""
@@ -98,7 +114,12 @@ class ImapSource:
 
     async def _connection(self) -> None:
         """One connection, from login to loss."""
-        client = await self._open()
+        logins, host = self._context.logins, self._settings.host.lower()
+        await logins.turn(host, lambda seconds: pause(seconds, self._context.beat))
+        with logins.place(host):
+            await self._watch_over(await self._open())
+
+    async def _watch_over(self, client: Client) -> None:
         self._client = client
         try:
             await self._find_folders(client)
@@ -113,9 +134,9 @@ class ImapSource:
 
     async def _open(self) -> Client:
         try:
-            password = await beating(asyncio.to_thread(self._settings.password.read), self._context.beat)
+            password = await beating(asyncio.to_thread(self._secret.read), self._context.beat)
         except ConfigError as error:
-            raise SourceRefused(str(error)) from None
+            raise SourceRefused(str(error), Cause.SECRET_UNREADABLE) from None
         if self._tls is None:
             self._tls = await beating(asyncio.to_thread(tls_context, self._settings), self._context.beat)
         return await Client.open(self._settings, password, self._tls, now=self._context.now, beat=self._context.beat)
@@ -134,7 +155,8 @@ class ImapSource:
         self._missing = found.missing
         if not self._of(Role.INBOX):
             raise SourceError(
-                "none of the configured folders is there: " + "; ".join(one.note for one in found.missing)
+                "none of the configured folders is there: " + "; ".join(one.note for one in found.missing),
+                Cause.FOLDER_GONE,
             )
 
     def _of(self, role: Role) -> list[FolderWatch]:
@@ -167,7 +189,8 @@ class ImapSource:
 
     async def _watch(self, client: Client) -> None:
         loop, home = asyncio.get_running_loop(), self._of(Role.INBOX)[0]
-        renewal = loop.time() + self._settings.idle_renewal.total_seconds()
+        distance = self._renewal_seconds(client)
+        renewal = loop.time() + distance
         while True:
             left = min([renewal, *self._sent_looks]) - loop.time()
             if backlog := next((one for one in self._watches.values() if one.has_backlog), None):
@@ -178,15 +201,22 @@ class ImapSource:
             if loop.time() >= renewal:
                 await self._renew(client)
                 home = self._of(Role.INBOX)[0]
-                renewal = loop.time() + self._settings.idle_renewal.total_seconds()
+                renewal = loop.time() + distance
             elif self._sent_looks and loop.time() >= self._sent_looks[0]:
                 await self._look_at_sent(client)
                 await self._go_home(client, home)
 
+    def _renewal_seconds(self, client: Client) -> float:
+        known = client.kind.idle_renewal if client.kind is not None else None
+        return min(self._settings.idle_renewal, known or self._settings.idle_renewal).total_seconds()
+
     async def _renew(self, client: Client) -> None:
         if self._missing:
             await self._find_folders(client)
+        # A folder that was deleted and made anew while it was open is another one, and only opening it shows that.
+        client.selected = ""
         await self._catch_up_all(client)
+        self._tell_state()
 
     async def _backfill_for_a_while(self, client: Client, watch: FolderWatch) -> None:
         end = asyncio.get_running_loop().time() + LOOK_SECONDS
@@ -214,8 +244,19 @@ class ImapSource:
         if self._state is not SourceState.UP:
             self._context.log.info("source up", source=self.name, host=self._settings.host)
             self._state, self._since, self._cause = SourceState.UP, self._context.now(), ""
+        self._tell_state()
 
-    def _down(self, cause: str) -> None:
+    def _tell_state(self) -> None:
+        """The account is read; but a folder that is named and not there is watched by nobody."""
+        named = {name for name in (*self._settings.folders, *self._settings.sent) if not name.startswith("\\")}
+        if notes := [one.note for one in self._missing if one.wanted in named]:
+            self._context.down(Trouble(Cause.FOLDER_GONE, "; ".join(notes)))
+        else:
+            self._context.up()
+
+    def _down(self, trouble: Trouble) -> None:
+        self._context.down(trouble)
+        cause = trouble.reason
         if self._state is not SourceState.DOWN or self._cause != cause:
             self._context.log.warning("source down", source=self.name, host=self._settings.host, cause=cause)
         if self._state is not SourceState.DOWN:

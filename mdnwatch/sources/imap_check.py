@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mdnwatch.errors import ConfigError, SourceError, SourceRefused
 from mdnwatch.model.received import Role
 from mdnwatch.sources.base import Checked
-from mdnwatch.sources.imap_client import POLL_SECONDS, Client, CommandRefused, tls_context
+from mdnwatch.sources.imap_client import Client, CommandRefused, tls_context
 from mdnwatch.sources.imap_folders import resolve
 from mdnwatch.sources.imap_session import Session
 from mdnwatch.sources.imap_settings import ImapSettings
@@ -41,7 +41,7 @@ async def greeted(settings: ImapSettings) -> None:
 
 async def _examined(settings: ImapSettings, client: Client) -> Checked:
     lines = [f"logged in at {settings.host}:{settings.port} as {settings.username} ({_protection(settings)})"]
-    lines += _abilities(client)
+    lines += _abilities(client, settings)
     found = resolve(settings.folders, settings.sent, await client.folders())
     readable = set()
     for folder in found.folders:
@@ -63,9 +63,13 @@ def _protection(settings: ImapSettings) -> str:
     return {"implicit": "TLS", "starttls": "STARTTLS", "none": "without TLS"}[settings.tls]
 
 
-def _abilities(client: Client) -> list[str]:
+def _abilities(client: Client, settings: ImapSettings) -> list[str]:
+    polled = f"asked every {settings.poll_interval.total_seconds():g} s"
+    idles = "new mail is announced by the server (IDLE)"
+    if client.kind is not None and client.kind.slow_idle:
+        idles = f"new mail is announced late, so the server is {polled} beside IDLE ({client.kind.reason})"
     told = {
-        "IDLE": ("new mail is announced by the server (IDLE)", f"no IDLE: asked every {POLL_SECONDS:g} s"),
+        "IDLE": (idles, f"no IDLE: {polled}"),
         "SPECIAL-USE": ("folders tell their use (SPECIAL-USE)", "no SPECIAL-USE: folders are found by name"),
         "CONDSTORE": ("changes are numbered (CONDSTORE)", "no CONDSTORE, which is not needed"),
     }

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import ssl
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from mdnwatch.errors import SourceError, SourceRefused
+from mdnwatch import __version__
+from mdnwatch.errors import Cause, SourceError, SourceRefused
 from mdnwatch.sources import imap_grammar as grammar
 from mdnwatch.sources.imap_framing import ProtocolError
 from mdnwatch.sources.imap_grammar import Fetched, Listed
+from mdnwatch.sources.imap_login import login
+from mdnwatch.sources.imap_servers import Server, recognise
 from mdnwatch.sources.imap_session import Exchange, Session, text_of, words_of
 from mdnwatch.sources.imap_settings import ImapSettings
 
-# Servers without IDLE are asked this often.
-POLL_SECONDS = 15.0
-
-# RFC 5530 §3: with these codes the password is not the matter.
-_NOT_NOW = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
-_SOUNDS_LIKE_NOT_NOW = re.compile(r"temporar|too many|try again|later|unavailable|internal", re.IGNORECASE)
-
-# Surrogates come from environment variables that are no UTF-8.
-_UNSENDABLE = re.compile("[\0\r\n\ud800-\udfff]")
 _FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
 
 
@@ -49,11 +42,12 @@ class Client:
     Every method raises SourceError (and then the connection is closed), or CommandRefused for NO and BAD.
     """
 
-    def __init__(self, session: Session, username: str, *, secure: bool) -> None:
+    def __init__(self, session: Session, poll_interval: timedelta) -> None:
         self._session = session
-        self._username = username
-        self._secure = secure
+        self._poll_seconds = poll_interval.total_seconds()
         self.capabilities: frozenset[str] = frozenset()
+        self.identity: dict[str, str] = {}  # what the server says of itself (RFC 2971), if it does
+        self.kind: Server | None = None  # the row of the table of servers that need another pace
         self.selected = ""  # the wire name of the folder that is open
 
     @classmethod
@@ -68,12 +62,16 @@ class Client:
     ) -> Client:
         """Connect and log in. Raises SourceRefused when a person has to change something first."""
         session = Session(settings, now, beat)
-        client = cls(session, settings.username, secure=tls is not None)
+        client = cls(session, settings.poll_interval)
         try:
             await session.connect(tls)
-            await client._login(password)
+            if not session.authenticated:
+                offered = await client._capability()
+                await login(session, settings.username, password, offered, secure=tls is not None)
             # What a server can do is often told only after the login.
             client.capabilities = await client._capability()
+            client.identity = await client._id()
+            client.kind = recognise(client.identity, session.greeting, settings.host)
         except BaseException:
             session.abort()
             raise
@@ -131,58 +129,26 @@ class Client:
         return self._fetched(await self._session.run("FETCH", numbers, items))
 
     async def idle(self, seconds: float) -> None:
-        """Wait until the server tells of new mail, at most so long; without IDLE ask it now and then."""
+        """Wait until the server tells of new mail, at most so long; where it tells late or never, ask now and then."""
         if "IDLE" in self.capabilities:
-            if not await self._session.idle(seconds):
+            slow = self.kind is not None and self.kind.slow_idle
+            if not await self._session.idle(min(seconds, self._poll_seconds) if slow else seconds):
                 self.capabilities -= {"IDLE"}
             return
-        await self._session.wait(min(seconds, POLL_SECONDS))
+        await self._session.wait(min(seconds, self._poll_seconds))
         await self.noop()
 
     async def noop(self) -> None:
         """Let the server tell what is new."""
         _accepted(await self._session.run("NOOP", quick=True))
 
-    async def _login(self, password: str) -> None:
-        if self._session.authenticated:
-            return
-        exchange = await self._authenticate(password, await self._capability())
-        if exchange.status == "OK":
-            return
-        said = self._without_secrets(grammar.words(exchange.text), password)
-        code, _ = grammar.code(exchange.text)
-        if code in _NOT_NOW or (not code and _SOUNDS_LIKE_NOT_NOW.search(said)):
-            raise SourceError(f"the server does not let {self._username} in for now: {said}")
-        raise SourceRefused(f"the server refused the password of {self._username}: {said}")
-
-    async def _authenticate(self, password: str, capabilities: frozenset[str]) -> Exchange:
-        if not password or _UNSENDABLE.search(self._username + password):
-            raise SourceRefused("the password is empty, or it or the username holds a line break, a NUL or no UTF-8")
-        # RFC 9051 §6.2.3: what LOGIN takes is ASCII; RFC 4616 §2: what PLAIN takes is UTF-8.
-        if (self._username + password).isascii() and "LOGINDISABLED" not in capabilities:
-            return await self._session.run("LOGIN", grammar.quoted(self._username), grammar.quoted(password))
-        if "AUTH=PLAIN" not in capabilities:
-            raise SourceRefused(self._why_no_login(capabilities))
-        credentials = self._credentials(password)
-        if "SASL-IR" in capabilities:
-            return await self._session.run("AUTHENTICATE", "PLAIN", credentials)
-        return await self._session.run("AUTHENTICATE", "PLAIN", reply=credentials.encode("ascii"))
-
-    def _credentials(self, password: str) -> str:
-        return base64.b64encode(f"\0{self._username}\0{password}".encode()).decode("ascii")
-
-    def _without_secrets(self, said: str, password: str) -> str:
-        """Some servers repeat what they did not like, in the form in which it came."""
-        for secret in (self._credentials(password), grammar.quoted(password)[1:-1], password):
-            said = said.replace(secret, "…")
-        return said
-
-    def _why_no_login(self, capabilities: frozenset[str]) -> str:
-        if "LOGINDISABLED" not in capabilities:
-            return "the server takes no characters beyond ASCII in username and password: it has no AUTH=PLAIN"
-        if not self._secure:
-            return 'the server takes no password without TLS: set tls = "starttls" or "implicit"'
-        return "the server offers neither LOGIN nor AUTH=PLAIN"
+    async def _id(self) -> dict[str, str]:
+        """What the server says of itself; NetEase (163.com) opens no folder to those who do not say who they are."""
+        if "ID" not in self.capabilities:
+            return {}
+        exchange = await self._session.run("ID", f'("name" "mdnwatch" "version" "{__version__}")')
+        with self._understanding():
+            return dict(pair for response in exchange.lines("ID") for pair in grammar.identity(response))
 
     async def _capability(self) -> frozenset[str]:
         exchange = _accepted(await self._session.run("CAPABILITY"))
@@ -219,7 +185,7 @@ def tls_context(settings: ImapSettings) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=settings.tls_ca)
     except OSError as error:
-        raise SourceRefused(f"tls_ca {settings.tls_ca}: {words_of(error)}") from None
+        raise SourceRefused(f"tls_ca {settings.tls_ca}: {words_of(error)}", Cause.CERTIFICATE) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mdnwatch.errors import SourceError
+from mdnwatch.errors import Cause, SourceError
 
 # One response: the text of its line, a literal, the text after it, a literal, and so on; always an odd number.
 Response = tuple[bytes, ...]
@@ -23,6 +23,9 @@ _STATUS = re.compile(rb"\+|\S+ (?:OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE
 
 class ProtocolError(SourceError):
     """The server sent what IMAP does not allow, or more than is accepted; the connection is of no more use."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Cause.PROTOCOL)
 
 
 class Framer:

@@ -212,6 +212,12 @@ def listed(response: Response) -> Listed | None:
     return Listed(wire, utf7.decode(wire), (delimiter.text or b"").decode("ascii", "replace"), frozenset(attributes))
 
 
+def identity(response: Response) -> Iterator[tuple[str, str]]:
+    """The pairs of a `* ID ("name" "Dovecot")` response (RFC 2971 §3.3), names in lower case; none for NIL."""
+    values = [token.value.decode("utf-8", "replace") for token in tokens(response) if token.kind == "string"]
+    return zip((name.lower() for name in values[::2]), values[1::2], strict=False)
+
+
 def code(text: str) -> tuple[str, str]:
     """The response code at the start of a status text, upper-case, and its argument; ("", "") without one."""
     match = _CODE.match(text)

@@ -18,11 +18,12 @@ from datetime import datetime
 
 from aioimaplib import aioimaplib
 
-from mdnwatch.errors import SourceError
+from mdnwatch.errors import Cause, SourceError
 from mdnwatch.sources import imap_grammar as grammar
 from mdnwatch.sources.base import BEAT_SECONDS
 from mdnwatch.sources.imap_framing import MAX_RESPONSE_BYTES, Framer, ProtocolError, Response
 from mdnwatch.sources.imap_settings import ImapSettings
+from mdnwatch.sources.imap_trouble import cause_of_error, cause_of_words
 
 # All that one command may bring: more than any window of messages is asked for.
 MAX_ANSWER_BYTES = 64 * 1024**2
@@ -96,6 +97,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         self.last_answer: datetime | None = None
         self.greeting = ""
         self.failure = ""
+        self.cause = Cause.OTHER
         self.exists = 0
         self.pushes = 0  # EXISTS responses so far
         self.deaf = False  # from STARTTLS until TLS stands
@@ -116,14 +118,15 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
             for response in self._framer.feed(data):
                 self._received(response)
         except ProtocolError as error:
-            self.fail(str(error))
+            self.fail(str(error), error.cause)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail("the connection was lost" + (f": {words_of(exc)}" if exc else ""))
+        self.fail("the connection was lost" + (f": {words_of(exc)}" if exc else ""), Cause.CONNECTION_LOST)
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, cause: Cause) -> None:
         """Give the connection up; the first reason is the one that counts."""
-        self.failure = self.failure or why
+        if not self.failure:
+            self.failure, self.cause = why, cause
         if self.transport is not None:
             self.transport.abort()
         self._wake()
@@ -145,9 +148,9 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         word, _, said = line.removeprefix("* ").partition(" ")
         word = word.upper()
         if word == "BYE":
-            self.fail(f"the server lets nobody in: {grammar.words(said)}")
+            self.fail(f"the server lets nobody in: {grammar.words(said)}", cause_of_words(said, Cause.UNAVAILABLE))
         elif word not in {"OK", "PREAUTH"}:
-            self.fail(f"this is no IMAP server, it says: {line[:GREETING_ROOM]}")
+            self.fail(f"this is no IMAP server, it says: {line[:GREETING_ROOM]}", Cause.PROTOCOL)
         self.state = aioimaplib.AUTH if word == "PREAUTH" else aioimaplib.NONAUTH
         self._wake()
 
@@ -156,12 +159,15 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         if match := _COUNT.match(line):
             self._counted(int(match[1]), match[2].upper())
         elif _BYE.match(line):
-            self.fail(f"the server closed the connection: {grammar.words(text_of(line)[len('* BYE ') :])}")
+            said = text_of(line)[len("* BYE ") :]
+            cause = cause_of_words(said, Cause.CONNECTION_LOST)
+            self.fail(f"the server closed the connection: {grammar.words(said)}", cause)
         elif self._exchange is not None:
             self._exchange.responses.append(response)
             self._exchange.size += sum(map(len, response))
             if self._exchange.size > MAX_ANSWER_BYTES:
-                self.fail(f"the server answered {self._exchange.name} with more than {MAX_ANSWER_BYTES} bytes")
+                why = f"the server answered {self._exchange.name} with more than {MAX_ANSWER_BYTES} bytes"
+                self.fail(why, Cause.PROTOCOL)
 
     def _counted(self, number: int, kind: bytes) -> None:
         if kind == b"EXPUNGE":
@@ -186,7 +192,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         tag, _, rest = line.partition(" ")
         exchange, self._exchange = self._exchange, None
         if exchange is None or tag != exchange.tag:
-            self.fail("the server answered a command that was not given")
+            self.fail("the server answered a command that was not given", Cause.PROTOCOL)
             return
         status, _, exchange.text = rest.partition(" ")
         exchange.status = status.upper() or "BAD"
@@ -207,7 +213,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
     def begin(self, exchange: Exchange) -> None:
         """Send a command. Raises SourceError when the connection is lost already."""
         if self.failure:
-            raise SourceError(self.failure)
+            raise SourceError(self.failure, self.cause)
         if self._exchange is not None or self.state not in aioimaplib.Commands[exchange.name].valid_states:
             raise RuntimeError(f"{exchange.name} is out of place here")
         if exchange.name == "EXAMINE":
@@ -230,7 +236,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         end = self.loop.time() + total
         while not condition():
             if self.failure:
-                raise SourceError(self.failure)
+                raise SourceError(self.failure, self.cause)
             left = min(end, end if silence is None else self._heard + silence) - self.loop.time()
             if left <= 0:
                 return False
@@ -277,13 +283,18 @@ class Session:
         return answer
 
     @property
+    def greeting(self) -> str:
+        """The server's first line."""
+        return str(self._protocol.greeting)
+
+    @property
     def authenticated(self) -> bool:
         """Whether the server knows who this is; it may say so in its greeting (PREAUTH)."""
         return bool(self._protocol.state != aioimaplib.NONAUTH)
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._protocol.fail("the connection was closed")
+        self._protocol.fail("the connection was closed", Cause.CONNECTION_LOST)
 
     async def connect(self, tls: ssl.SSLContext | None) -> None:
         """Connect and secure the connection, all within `connect_timeout`."""
@@ -295,15 +306,17 @@ class Session:
                     await self._starttls(tls)
         except TimeoutError:
             seconds = self._settings.connect_timeout.total_seconds()
-            raise SourceError(f"{where} did not answer within {seconds:g} s") from None
+            raise SourceError(f"{where} did not answer within {seconds:g} s", Cause.SILENT) from None
         except ssl.SSLCertVerificationError as error:
             reason = f"the certificate of {where} is not trusted: {error.verify_message}"
-            raise SourceError(f"{reason}; if your own authority issued it, name its file as tls_ca") from None
+            way_out = "if your own authority issued it, name its file as tls_ca"
+            raise SourceError(f"{reason}; {way_out}", Cause.CERTIFICATE) from None
         except OSError as error:
-            raise SourceError(f"no connection to {where}: {words_of(error)}") from None
+            raise SourceError(f"no connection to {where}: {words_of(error)}", cause_of_error(error)) from None
         except ValueError:
             # What is no name for the resolver or for TLS: "imap..example.org", ".example.org".
-            raise SourceError(f"{self._settings.host} cannot be the name of a server") from None
+            why = f"{self._settings.host} cannot be the name of a server"
+            raise SourceError(why, Cause.NAME_NOT_FOUND) from None
 
     async def _open(self, tls: ssl.SSLContext | None) -> None:
         loop, settings = asyncio.get_running_loop(), self._settings
@@ -313,10 +326,12 @@ class Session:
     async def _starttls(self, tls: ssl.SSLContext) -> None:
         if self.authenticated:
             # RFC 9051 §7.1.4: after PREAUTH there is no STARTTLS; someone on the way may have sent it.
-            raise SourceError("the server skips the login (PREAUTH), so the connection cannot be secured: not used")
+            why = "the server skips the login (PREAUTH), so the connection cannot be secured: not used"
+            raise SourceError(why, Cause.TLS)
         exchange = await self.run("STARTTLS")
         if exchange.status != "OK":
-            raise SourceError(f'the server offers no STARTTLS ({grammar.words(exchange.text)}): try tls = "implicit"')
+            why = f'the server offers no STARTTLS ({grammar.words(exchange.text)}): try tls = "implicit"'
+            raise SourceError(why, Cause.TLS)
         loop, host = asyncio.get_running_loop(), self._settings.host
         transport = await loop.start_tls(self._protocol.transport, self._protocol, tls, server_hostname=host)
         self._protocol.transport = transport
@@ -357,7 +372,7 @@ class Session:
 
     async def _expect(self, exchange: Exchange, condition: Callable[[], bool], silence: float) -> None:
         if not await self._protocol.until(condition, silence=silence, total=silence * TOTAL_PER_SILENCE):
-            raise SourceError(f"the server did not answer {exchange.name} within {silence:g} s")
+            raise SourceError(f"the server did not answer {exchange.name} within {silence:g} s", Cause.SILENT)
 
 
 def text_of(line: bytes) -> str:

@@ -78,6 +78,14 @@ class ImapSettings(Settings):
         Duration,
         Field(gt=_POSITIVE, le=_LONGEST_IDLE, description="How often the server has to prove that it still answers."),
     ] = timedelta(seconds=90)
+    poll_interval: Annotated[
+        Duration,
+        Field(
+            gt=_POSITIVE,
+            le=_LONGEST_IDLE,
+            description="How often a server is asked that has no IDLE, or one that tells late.",
+        ),
+    ] = timedelta(seconds=15)
     max_message_size: Annotated[
         Size, Field(ge=SMALLEST_MESSAGE_SIZE, description="Larger messages are cut here; at least 64KiB.")
     ] = 1024**2

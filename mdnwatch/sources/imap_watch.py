@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mdnwatch.errors import SourceError
+from mdnwatch.errors import Cause, SourceError
 from mdnwatch.model.received import Mark, Role
 from mdnwatch.sources.base import SENT_ON_FIRST_RUN, Backfill, Context, FolderHealth
 from mdnwatch.sources.imap_client import Client, CommandRefused, Examined
@@ -203,7 +203,7 @@ class FolderWatch:
             return 0
         rows = await client.fetch_by_number(str(examined.exists), "(UID)")
         if not rows:
-            raise SourceError("the server did not tell the UID of the last message")
+            raise SourceError("the server did not tell the UID of the last message", Cause.PROTOCOL)
         return max(row.uid or 0 for row in rows)
 
     async def _first_since(self, client: Client, period: Period) -> int | None:

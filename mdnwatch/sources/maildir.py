@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from mdnwatch.errors import CommitFailed, SourceError
+from mdnwatch.errors import Cause, CommitFailed, SourceError
+from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Role
-from mdnwatch.sources.base import Checked, Context, SourceHealth, SourceState, jittered_pause, pause
+from mdnwatch.sources.base import Checked, Context, SourceHealth, SourceState, jittered_pause, pause, trouble_of
 from mdnwatch.sources.maildir_folder import exists, folder_path
 from mdnwatch.sources.maildir_settings import MaildirSettings
 from mdnwatch.sources.maildir_watch import FolderWatch
@@ -40,6 +41,7 @@ class MaildirSource:
             except (SourceError, CommitFailed) as error:
                 failures += 1
                 self._changed(SourceState.DOWN, str(error))
+                self._context.down(trouble_of(error))
                 await pause(jittered_pause(failures), self._context.beat)
             else:
                 failures = 0
@@ -67,11 +69,19 @@ class MaildirSource:
             await watch.read_urgent()
         if not any(watch.found for watch in self._watches if watch.role is Role.INBOX):
             notes = "; ".join(watch.missing_note for watch in self._watches if watch.role is Role.INBOX)
-            raise SourceError(f"none of the configured folders is there: {notes}")
+            raise SourceError(f"none of the configured folders is there: {notes}", Cause.FOLDER_GONE)
         self._last_answer = self._context.now()
         self._changed(SourceState.UP, "")
+        self._tell_missing()
         more = [await watch.read_old() for watch in self._watches]
         return any(more)
+
+    def _tell_missing(self) -> None:
+        """A folder of reports that is named and not there is watched by nobody."""
+        if notes := [watch.missing_note for watch in self._watches if watch.role is Role.INBOX and not watch.found]:
+            self._context.down(Trouble(Cause.FOLDER_GONE, "; ".join(notes)))
+        else:
+            self._context.up()
 
     def _changed(self, state: SourceState, cause: str) -> None:
         if (state, cause) == (self._state, self._cause):

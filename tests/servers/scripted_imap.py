@@ -53,6 +53,7 @@ class ScriptedImap:
     tls: ssl.SSLContext | None = None  # for STARTTLS
     port: int = 0
     connections: int = 0
+    arrivals: list[float] = field(default_factory=list)  # when connections began, in the loop's time
     commands: list[str] = field(default_factory=list)  # without their tags
     _asked: dict[str, int] = field(default_factory=dict)
     _open: set[_Connection] = field(default_factory=set)
@@ -71,6 +72,7 @@ class ScriptedImap:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.arrivals.append(asyncio.get_running_loop().time())
         connection = _Connection(self, reader, writer)
         self._open.add(connection)
         try:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mdnwatch.errors import CommitFailed
+from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Batch, Handled, Mark, RawMessage, Role
 from mdnwatch.sources.base import Context, Source
+from mdnwatch.sources.logins import Logins
 
 PATIENCE_SECONDS = 20.0
 
@@ -26,6 +28,8 @@ class Recorder:
         self.beats = 0
         self.commits_to_fail = 0
         self.unmatched = 0
+        self.troubles: list[Trouble | None] = []  # None: read again
+        self.logins = Logins(per_second=10_000.0, per_host=10_000)
         self._news = asyncio.Event()
         self._wants_body = wants_body or (lambda _header: True)
 
@@ -50,6 +54,9 @@ class Recorder:
             log=self,
             wants_body=self._wants_body,
             beat=self._beat,
+            down=self.troubles.append,
+            up=lambda: self.troubles.append(None),
+            logins=self.logins,
         )
 
     async def until(self, condition: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:

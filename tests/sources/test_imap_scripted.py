@@ -4,62 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 from servers.scripted_imap import Answer, Answers, Close, Hang, ScriptedImap, scripted_imap
 from sources.recorder import Recorder, running
+from sources.scripted import IMPATIENT, make_impatient, report, source, uids, watched
 
 from mdnwatch.model.received import Mark
-from mdnwatch.sources import imap, imap_client, imap_fetch
+from mdnwatch.sources import imap, imap_fetch
 from mdnwatch.sources.base import SourceState, jittered_pause
-from mdnwatch.sources.imap import ImapSource
 
 BYE = Close(b"* BYE see you\r\n")
 
 
-def report(number: int) -> bytes:
-    return f"Subject: report {number}\r\n\r\ndisplayed\r\n".encode()
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second is a long time in a test."""
-    monkeypatch.setattr(imap, "jittered_pause", lambda failures: 0.01 * min(failures, 10))
-    monkeypatch.setattr(imap, "SENT_LOOKS_SECONDS", (0.0, 0.1, 0.3))
-    monkeypatch.setattr(imap, "SENT_LOOK_DISTANCE_SECONDS", 0.01)
-    monkeypatch.setattr(imap_client, "POLL_SECONDS", 0.02)
-
-
-# For tests in which a server falls silent.
-IMPATIENT = dict.fromkeys(("connect_timeout", "answer_timeout", "command_timeout"), "300ms")
-
-
-def source(server: ScriptedImap, recorder: Recorder, **others: object) -> ImapSource:
-    table = {"name": "a", "host": "127.0.0.1", "port": server.port, "tls": "none", "password": "pw"}
-    table |= {
-        "username": "alice@mail.example",
-        "folders": ["INBOX"],
-        "sent": ["Sent"],
-        "idle_renewal": "200ms",
-        **others,
-    }
-    return imap.build(imap.SETTINGS.model_validate(table), recorder.context())
-
-
-@asynccontextmanager
-async def watched(server: ScriptedImap, recorder: Recorder, **others: object) -> AsyncIterator[ImapSource]:
-    """A server and a source that watches it, up."""
-    async with scripted_imap(server):
-        one = source(server, recorder, **others)
-        async with running(one):
-            await recorder.until(lambda: one.health().state is SourceState.UP)
-            yield one
-
-
-def uids(recorder: Recorder) -> list[int]:
-    return [message.place.uid for message in recorder.inbox]
+    make_impatient(monkeypatch)
 
 
 def first(answer: Answer, *, polite: int = 0) -> Sequence[Answer | None]:
@@ -217,19 +178,6 @@ async def test_a_batch_that_is_not_stored_is_handed_over_again() -> None:
         await recorder.until(lambda: uids(recorder) == [5])
         await recorder.until(lambda: one.health().state is SourceState.UP)
     assert recorder.marks["a", "INBOX"] == Mark(42, 5)
-
-
-@pytest.mark.asyncio
-async def test_a_refused_password_is_not_tried_again_for_long() -> None:
-    server, recorder = ScriptedImap({"LOGIN": b"{tag} NO [AUTHENTICATIONFAILED] no\r\n"}), Recorder()
-    async with scripted_imap(server):
-        one = source(server, recorder)
-        async with running(one):
-            await recorder.until(lambda: one.health().state is SourceState.DOWN)
-            assert "refused the password of alice@mail.example" in one.health().cause
-            # With the pauses of these tests, dozens of attempts have room in this.
-            await asyncio.sleep(0.5)
-    assert server.connections == 1
 
 
 @pytest.mark.asyncio
