@@ -80,17 +80,18 @@ def default_config() -> Path:
     """Where a configuration belongs: root's is the machine's, another user's a person's own."""
     if os.geteuid() == 0:
         return Path("/etc/mdnwatch/config.toml")
-    return _base("XDG_CONFIG_HOME", ".config") / "mdnwatch" / "config.toml"
+    return base_directory("XDG_CONFIG_HOME", ".config") / "mdnwatch" / "config.toml"
 
 
 def default_state_dir() -> Path:
     """Where data belongs, likewise."""
     if os.geteuid() == 0:
         return Path("/var/lib/mdnwatch")
-    return _base("XDG_STATE_HOME", ".local/state") / "mdnwatch"
+    return base_directory("XDG_STATE_HOME", ".local/state") / "mdnwatch"
 
 
-def _base(variable: str, below_home: str) -> Path:
+def base_directory(variable: str, below_home: str) -> Path:
+    """A person's directory of a kind: the one that a variable such as XDG_CONFIG_HOME names, or its default."""
     # XDG Base Directory Specification: a relative path is to be ignored.
     named = Path(os.environ.get(variable, ""))
     return named if named.is_absolute() else Path.home() / below_home

@@ -131,9 +131,9 @@ def start(config: Path, *, before: Sequence[str] = ()) -> Daemon:
 
 
 @contextlib.contextmanager
-def running(config: Path) -> Iterator[Daemon]:
+def running(config: Path, *, before: Sequence[str] = ()) -> Iterator[Daemon]:
     """A daemon, which has to live and to end well; when the test fails, what it said is shown."""
-    daemon = start(config)
+    daemon = start(config, before=before)
     try:
         daemon.wait_until_up()
         yield daemon
