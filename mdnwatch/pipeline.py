@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 # A message up to this size is read in a fraction of the time that a thread hand-over and its cache misses cost.
 READ_ON_LOOP_BYTES = 256 * 1024
+
+# The defect of a report of which not all was fetched (`max_message_size`).
+CUT = "message-cut"
 
 # Other tasks get their turn at least this often while a batch is read.
 MAX_SECONDS_ON_LOOP = 0.01
@@ -201,6 +204,8 @@ def _report_item(message: RawMessage, report: Report | Malformed | None) -> Item
     if isinstance(report, Malformed):
         return Unusable(message.place, identifier, report.reason)
     kept = stored(report, identifier, message.place.account, message.received_at, announce=message.announce)
+    if message.size > len(message.data):
+        kept = replace(kept, defects=(*kept.defects, CUT))
     return ReadReport(message.place, kept, extract(report, identifier, message.received_at))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,14 @@ async def test_each_handled_report_is_one_line_of_the_log(world: World) -> None:
         ["bob@there.example"],
     )
     assert line["events"] == [identifier for (identifier,) in await world.rows("SELECT id FROM event")]
+
+
+@pytest.mark.asyncio
+async def test_a_report_of_which_not_all_was_fetched_says_so_among_its_defects(world: World) -> None:
+    await world.handle(sent())
+    await world.handle(replace(received(MDN, 5), size=25 * 1024**2))
+    ((content,),) = await world.rows("SELECT content FROM report")
+    assert "message-cut" in json.loads(content)["defects"]
 
 
 COMPLAINT = b"""\

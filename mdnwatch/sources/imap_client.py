@@ -19,6 +19,7 @@ from mdnwatch.sources.imap_login import login
 from mdnwatch.sources.imap_servers import Server, recognise
 from mdnwatch.sources.imap_session import Exchange, Session, text_of, words_of
 from mdnwatch.sources.imap_settings import ImapSettings
+from mdnwatch.sources.imap_structure import Outline, outline
 
 _FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
 
@@ -127,6 +128,20 @@ class Client:
     async def fetch_by_number(self, numbers: str, items: str) -> list[Fetched]:
         """The same, for message numbers."""
         return self._fetched(await self._session.run("FETCH", numbers, items))
+
+    async def structure(self, uid: int) -> Outline | None:
+        """The structure of a multipart message; None for other messages, and for one that is gone."""
+        exchange = _accepted(await self._session.run("FETCH", str(uid), "(UID BODYSTRUCTURE)", prefix="UID"))
+        with self._understanding():
+            told = [outline(response) for response in exchange.responses if _FETCH.match(response[0])]
+        return next((one for one in told if one is not None), None)
+
+    async def sections(self, uid: int, items: list[str]) -> dict[str, bytes]:
+        """Sections of one message by their names, as "HEADER", "2.MIME" or "2"; what is gone is missing."""
+        exchange = _accepted(await self._session.run("FETCH", str(uid), f"(UID {' '.join(items)})", prefix="UID"))
+        with self._understanding():
+            told = [grammar.sections(response) for response in exchange.responses if _FETCH.match(response[0])]
+        return {name: data for one in told for name, data in one.items()}
 
     async def idle(self, seconds: float) -> None:
         """Wait until the server tells of new mail, at most so long; where it tells late or never, ask now and then."""

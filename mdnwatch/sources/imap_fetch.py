@@ -15,6 +15,7 @@ from mdnwatch.sources.base import BATCH_BYTES, BATCH_MESSAGES, HEADER_BYTES, Con
 from mdnwatch.sources.imap_client import Client, CommandRefused, uid_set
 from mdnwatch.sources.imap_folders import Folder
 from mdnwatch.sources.imap_grammar import Fetched
+from mdnwatch.sources.imap_parts import read_by_parts
 from mdnwatch.sources.imap_settings import ImapSettings
 
 # New mail is fetched with its beginning at once: that is the whole of nearly every report, so that a second
@@ -220,12 +221,24 @@ class Fetcher:
             return [self._raw(row, row.data or b"", row.size, way) for row in group]
         limit = self._settings.max_message_size
         bodies = {row.uid: row for row in group if self._is_complete(row, way)}
-        if unfinished := sorted(row.uid or 0 for row in group if row.uid not in bodies):
+        reduced = await self._by_parts(client, [row for row in group if (row.size or 0) > limit])
+        if unfinished := sorted(row.uid or 0 for row in group if row.uid not in bodies and row.uid not in reduced):
             items = f"(UID BODY.PEEK[]<0.{limit}>)"
             bodies |= {row.uid: row for row in await client.fetch(uid_set(unfinished), items) if self._has_content(row)}
-        complete = ((row, bodies[row.uid].data or b"") for row in group if row.uid in bodies)
-        # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
-        return [self._raw(row, data, len(data) if len(data) < limit else row.size, way) for row, data in complete]
+        messages = []
+        for row in group:
+            if (parts := reduced.get(row.uid)) is not None:
+                messages.append(self._raw(row, parts, row.size, way))
+            elif row.uid in bodies:
+                data = bodies[row.uid].data or b""
+                # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
+                messages.append(self._raw(row, data, len(data) if len(data) < limit else row.size, way))
+        return messages
+
+    async def _by_parts(self, client: Client, rows: list[Fetched]) -> dict[int | None, bytes]:
+        """Large reports: the part that matters may stand behind more text than is fetched."""
+        found = {row.uid: await read_by_parts(client, row.uid or 0, self._settings.max_message_size) for row in rows}
+        return {uid: data for uid, data in found.items() if data is not None}
 
     @staticmethod
     def _is_complete(row: Fetched, way: Way) -> bool:

@@ -28,6 +28,7 @@ _PLAIN_FETCH = re.compile(
     rb"\* \d+ FETCH \((?:UID (?P<uid>\d{1,10}) ?|RFC822\.SIZE (?P<size>\d{1,18}) ?"
     rb'|INTERNALDATE "(?P<date>[^"\\]{26})" ?|BODY\[(?:HEADER)?\](?:<0>)? (?P<literal>\{\d+\}))+\Z'
 )
+_SECTION = re.compile(rb"BODY\[([^\]]*)\](?:<\d+>)?")
 
 # A literal may hold anything, but no command can name such a mailbox.
 _UNSENDABLE = re.compile(rb"[\0\r\n]")
@@ -114,13 +115,23 @@ def fetched(response: Response) -> Fetched:
     )
 
 
-def _fetched_by_tokens(response: Response) -> Fetched:
+def sections(response: Response) -> dict[str, bytes]:
+    """The BODY[…] sections of a FETCH response, by what stands in the brackets, in upper case."""
+    found = ((_SECTION.fullmatch(name), value) for name, value in _fetch_items(response).items())
+    return {match[1].decode("ascii", "replace"): value for match, value in found if match and value is not None}
+
+
+def _fetch_items(response: Response) -> dict[bytes, bytes | None]:
     stream = tokens(response)
     for _ in range(3):
         next(stream, None)
     if (opening := next(stream, None)) is None or opening.kind != "(":
         raise ProtocolError("the server sent a FETCH response without items")
-    items = dict(_items(stream))
+    return dict(_items(stream))
+
+
+def _fetched_by_tokens(response: Response) -> Fetched:
+    items = _fetch_items(response)
     uid, size = items.get(b"UID"), items.get(b"RFC822.SIZE")
     date = items.get(b"INTERNALDATE")
     return Fetched(
