@@ -133,6 +133,9 @@ class Config(Settings):
         Duration, Field(gt=timedelta(0), description="How long a report waits for its sent message.")
     ] = timedelta(days=30)
     max_waiting: Annotated[int, Field(ge=0, description="Reports that may wait so, per account.")] = 10_000
+    reply_wait: Annotated[
+        Duration, Field(gt=timedelta(0), description="How long a reply is held that may still find its message.")
+    ] = timedelta(days=7)
     outage_grace: Annotated[
         Duration,
         Field(

@@ -23,8 +23,9 @@ from mdnwatch import __version__, local_api, metrics_endpoint, retention, status
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
 from mdnwatch.log import configure as configure_log
-from mdnwatch.mail.recognise import wants_body
+from mdnwatch.mail.wanted import wanted
 from mdnwatch.metrics import Metrics
+from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.stored import to_ms
@@ -158,7 +159,7 @@ class _Daemon:
             load_names=lambda account, folder: self._store.read(lambda db: load_names(db, account, folder)),
             now=now,
             log=self._log.bind(account=settings.name),
-            wants_body=wants_body,
+            wanted=wanted,
             beat=self._watchdog.deadline(name),
             down=lambda trouble: self._outages.down(settings.name, trouble),
             up=lambda: self._outages.up(settings.name),
@@ -346,7 +347,12 @@ def _is_stale(watched: _Watched, wanted: AccountSettings | None) -> bool:
 
 def _rules(config: Config) -> Rules:
     replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
-    return Rules(config.min_grade, config.announce_backfill, frozenset(replacing))
+    return Rules(
+        config.min_grade,
+        config.announce_backfill,
+        frozenset(replacing),
+        {account.name: frozenset(map(without_sub_address, account.addresses)) for account in config.accounts},
+    )
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from mdnwatch.mail import reader
+from mdnwatch.mail import mime
+from mdnwatch.mail.reader import read_message
+from mdnwatch.mail.recognise import is_as2
+from mdnwatch.mail.reply import read_reply
 from mdnwatch.mail.sent import read_sent
 from mdnwatch.metrics import Metrics
+from mdnwatch.model.answer import is_to_us
 from mdnwatch.model.event import Event
-from mdnwatch.model.evidence import Evidence, extract
+from mdnwatch.model.evidence import Evidence, Kind, extract
 from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
-from mdnwatch.model.report import Head, Malformed, Report, report_id
+from mdnwatch.model.report import Head, Malformed, Reply, Report, report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import StoredReport, stored
 from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
@@ -32,6 +37,8 @@ CUT = "message-cut"
 
 # Other tasks get their turn at least this often while a batch is read.
 MAX_SECONDS_ON_LOOP = 0.01
+
+NO_ADDRESSES: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 class Writer(Protocol):
@@ -132,18 +139,21 @@ class Pipeline:
         if any(outcome.events for outcome in outcomes):
             self._wake_outbox()
         for outcome in outcomes:
-            self._log_line(outcome)
-            self._count(outcome)
+            # A reply to other mail is nobody's business.
+            if outcome.outcome != "held":
+                self._log_line(outcome)
+                self._count(outcome)
         return _handled(outcomes)
 
     async def _read_all(self, messages: Sequence[RawMessage]) -> list[Item]:
+        own = self.rules.own_addresses
         items: list[Item] = []
         turn = time.monotonic()
         for message in messages:
             if len(message.data) > READ_ON_LOOP_BYTES:
-                item = await asyncio.to_thread(read_item, message)
+                item = await asyncio.to_thread(read_item, message, own)
             else:
-                item = read_item(message)
+                item = read_item(message, own)
             if item is not None:
                 items.append(item)
             if time.monotonic() - turn > MAX_SECONDS_ON_LOOP:
@@ -186,25 +196,37 @@ def _kind(item: Item) -> str:
     return "sent" if isinstance(item, ReadSent) else "malformed"
 
 
-def read_item(message: RawMessage) -> Item | None:
-    """What a received message is to us: a report, a sent copy, something unusable, or None (ordinary mail)."""
+def read_item(message: RawMessage, own: Mapping[str, Collection[str]] = NO_ADDRESSES) -> Item | None:
+    """What a received message is to us: a report, a sent copy, something unusable, or None (ordinary mail).
+
+    `own` holds each account's own addresses, as `without_sub_address` writes them.
+    """
     try:
         if message.role is Role.SENT:
             sent = read_sent(message.data, message.place.account)
             return None if sent is None else ReadSent(message.place, sent)
-        return _report_item(message, reader.read(message.data))
+        return _report_item(message, _read(message.data), own.get(message.place.account, ()))
     except Exception as error:  # noqa: BLE001 - one bad message must not stop the mailbox; it is told and kept
         return _failed_on(message.place, message.data, error)
 
 
-def _report_item(message: RawMessage, report: Report | Malformed | None) -> Item | None:
-    if report is None:
+def _read(data: bytes) -> Report | Malformed | None:
+    message = mime.read(data)
+    # RFC 4130: receipts of an AS2 exchange are left alone.
+    return None if is_as2(message.header) else read_message(message) or read_reply(message)
+
+
+def _report_item(message: RawMessage, report: Report | Malformed | None, own: Collection[str]) -> Item | None:
+    if report is None or (isinstance(report, Reply) and not is_to_us(report, own)):
         return None
     identifier = report_id(report.head, report.report_part)
     if isinstance(report, Malformed):
         return Unusable(message.place, identifier, report.reason)
     kept = stored(report, identifier, message.place.account, message.received_at, announce=message.announce)
-    if message.size > len(message.data):
+    if isinstance(report, Reply):
+        if not kept.keys:
+            return None
+    elif message.size > len(message.data):
         kept = replace(kept, defects=(*kept.defects, CUT))
     return ReadReport(message.place, kept, extract(report, identifier, message.received_at))
 
@@ -269,11 +291,19 @@ def _record_item(unit: Unit, item: Item) -> Outcome:
     return Outcome(item, record_report(unit, item.report, item.evidence, item.place))
 
 
+def _came_at_once(outcome: Outcome) -> bool:
+    """A responder answers within seconds, before the copy in Sent was seen; a person takes longer than that."""
+    item = outcome.item
+    if outcome.outcome != "held" or not isinstance(item, ReadReport):
+        return False
+    return item.evidence[0].kind is Kind.AUTO_REPLIED
+
+
 def _handled(outcomes: Sequence[Outcome]) -> Handled:
     return Handled(
-        reports=sum(isinstance(one.item, ReadReport) for one in outcomes),
+        reports=sum(isinstance(one.item, ReadReport) and one.outcome != "held" for one in outcomes),
         sent=sum(isinstance(one.item, ReadSent) for one in outcomes),
-        unmatched=sum(one.outcome == "waiting" for one in outcomes),
+        unmatched=sum(one.outcome == "waiting" or _came_at_once(one) for one in outcomes),
         events=sum(len(one.events) for one in outcomes),
         failures=tuple(one.item.place for one in outcomes if isinstance(one.item, Unusable)),
     )

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded, grade
-from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
+from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent, message_id_key
 from mdnwatch.model.event import (
     Event,
     RecipientFacts,
@@ -23,16 +24,19 @@ from mdnwatch.model.event import (
     report_event,
 )
 from mdnwatch.model.event_type import EventType
-from mdnwatch.model.evidence import Evidence
+from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.received import Place
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, add
-from mdnwatch.model.stored import StoredReport
-from mdnwatch.store import event_queries, report_queries, sent_queries
+from mdnwatch.model.stored import REPLY, StoredReport
+from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries
 from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 
 MS_PER_HOUR = 3_600_000
+
+# Evidence that an answer gives, which makes nobody a recipient.
+REPLIES = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Rules:
     min_grade: Grade = Grade.DOUBTFUL
     announce_backfill: bool = False
     replaces_message_id: frozenset[str] = frozenset()
+    # Of each account its own addresses, as `without_sub_address` writes them.
+    own_addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def accepts(self, graded: Graded | None) -> bool:
         """Whether evidence of this grade changes states; contradicted evidence never does."""
@@ -65,13 +71,25 @@ def record_sent(unit: Unit, sent: SentMessage) -> None:
     _, changed = sent_queries.save_sent(unit.db, sent)
     if not changed:
         return
+    for claimed in reply_queries.claim(unit.db, message_id_key(sent.message_id), sent.recipients):
+        record_report(unit, claimed.report, [claimed.piece], claimed.place)
     for report_id in report_queries.reports_with_keys(unit.db, keys_of_sent(sent.message_id, sent.envelope_id)):
         place(unit, report_queries.load_report(unit.db, report_id))
 
 
 def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
-    """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before."""
-    choice = _choose(unit, report)
+    """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before.
+
+    Of a reply that answers no known message nothing is kept but hashes: "held".
+    """
+    found = _named(unit, report)
+    choice = _choose(unit, report, found)
+    if report.kind == REPLY:
+        reply_queries.hold(unit.db, report, evidence[0], seen_at, unit.now)
+        if choice is None:
+            return "held"
+        # Other mail that it names is nobody's business here.
+        report = replace(report, keys=tuple(key for key in report.keys if key.key in found))
     if report_queries.insert_report(unit.db, report, _matched(choice), unit.now):
         report_queries.add_sighting(unit.db, report.id, seen_at)
         _place_pieces(unit, report, choice, [(piece, None) for piece in evidence])
@@ -96,7 +114,7 @@ def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) ->
 
 def place(unit: Unit, report: StoredReport) -> str:
     """Match a kept report again, and place each piece of its evidence where it belongs now; the outcome."""
-    choice = _choose(unit, report)
+    choice = _choose(unit, report, _named(unit, report))
     is_new = report_queries.set_outcome(unit.db, report.id, _matched(choice))
     _place_pieces(unit, report, choice, list(report_queries.load_evidence(unit.db, report.id)))
     if is_new and isinstance(choice, Ambiguous):
@@ -104,8 +122,25 @@ def place(unit: Unit, report: StoredReport) -> str:
     return _matched(choice).outcome
 
 
-def _choose(unit: Unit, report: StoredReport) -> Match | Ambiguous | None:
+def _named(unit: Unit, report: StoredReport) -> dict[str, frozenset[int]]:
+    """The messages that each key of a report names; of a reply only those that went to whoever answers."""
     found = sent_queries.find_by_keys(unit.db, (key.key for key in report.keys))
+    sender = report.provenance.from_address
+    if report.kind != REPLY or sender is None:
+        return found
+    theirs = {key: frozenset(n for n in numbers if _went_to(unit, n, sender)) for key, numbers in found.items()}
+    return {key: numbers for key, numbers in theirs.items() if numbers}
+
+
+def _went_to(unit: Unit, message: int, address: str) -> bool:
+    """Whether a message was addressed to somebody else of this address: nobody answers himself."""
+    written_by = sent_queries.load_message(unit.db, message).from_address
+    if without_sub_address(written_by) == without_sub_address(address):
+        return False
+    return sent_queries.find_recipient(unit.db, message, (address,)) is not None
+
+
+def _choose(unit: Unit, report: StoredReport, found: Mapping[str, frozenset[int]]) -> Match | Ambiguous | None:
     return choose(report.keys, found, replaces_message_id=report.account in unit.rules.replaces_message_id)
 
 
@@ -173,6 +208,8 @@ def _recipient_of(unit: Unit, message: StoredMessage, piece: Evidence) -> Stored
     if not addresses:
         return sent_queries.only_recipient(unit.db, message.id)
     found = sent_queries.find_recipient(unit.db, message.id, addresses)
+    if piece.kind in REPLIES:
+        return found
     return found or sent_queries.unaddressed_recipient(unit.db, message.id, addresses[0])
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from mdnwatch.store import event_queries, report_queries
+from mdnwatch.store import event_queries, reply_queries, report_queries
 
 T = TypeVar("T")
 
@@ -51,6 +51,11 @@ class Limits(Protocol):
         """How many of an account may wait."""
         ...
 
+    @property
+    def reply_wait(self) -> timedelta:
+        """How long a reply may be held for its message."""
+        ...
+
 
 async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], datetime], log: Log) -> None:
     """Sweep at the start and every hour until cancelled. A sweep that fails is logged, and the next one is tried.
@@ -80,6 +85,8 @@ async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], dat
 
 def _sweep(db: sqlite3.Connection, limits: Limits, now: datetime) -> int:
     event_queries.forget_rates(db, now)
+    for account in reply_queries.accounts(db):
+        reply_queries.drop_oldest(db, account, limits.max_waiting, now - limits.reply_wait)
     oldest = now - limits.wait_for_sent
     accounts = report_queries.accounts_with_waiting(db)
     return sum(report_queries.drop_oldest_waiting(db, account, limits.max_waiting, oldest) for account in accounts)

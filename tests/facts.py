@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from mdnwatch.model.report import (
     Head,
     Mdn,
     RecipientBlock,
+    Reply,
     Returned,
     Typed,
 )
@@ -50,10 +52,11 @@ def sent_message(
 def head(
     message_id: str = "<report@there.example>",
     *,
-    from_address: str = "bob@there.example",
+    from_address: str | None = "bob@there.example",
     date: datetime | None = SENT_AT + timedelta(hours=1),
     in_reply_to: Sequence[str] = (),
     references: Sequence[str] = (),
+    to_addresses: Sequence[str] = (),
     auto_submitted_comment: str | None = None,
 ) -> Head:
     return Head(
@@ -61,7 +64,8 @@ def head(
         date=date,
         date_as_sent=str(date),
         from_address=from_address,
-        from_as_sent=from_address,
+        from_as_sent=from_address or "",
+        to_addresses=tuple(to_addresses),
         in_reply_to=tuple(in_reply_to),
         references=tuple(references),
         auto_submitted_comment=auto_submitted_comment,
@@ -133,4 +137,18 @@ def dsn(
         inline_message_ids=tuple(inline),
         recipients=tuple(blocks),
         reporting_mta=Typed("dns", reporting_mta) if reporting_mta else None,
+    )
+
+
+def reply(of: Head, *, by_machine: bool = False, return_date: dt.date | None = None, via_list: bool = False) -> Reply:
+    """An answer: a responder's where it is by a machine."""
+    return Reply(
+        head=of,
+        format="reply",
+        report_part=b"",
+        automatic=by_machine,
+        by_machine=by_machine,
+        keyword="auto-replied" if by_machine else None,
+        return_date=return_date,
+        via_list=via_list,
     )

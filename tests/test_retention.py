@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from facts import SENT_AT, head, mdn, sent_message
+from facts import SENT_AT, head, mdn, reply, sent_message
 
 from mdnwatch import retention
 from mdnwatch.model.evidence import extract
@@ -17,6 +17,7 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import report_id
 from mdnwatch.model.stored import stored
 from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.store import reply_queries
 from mdnwatch.store.sqlite import Store
 
 
@@ -24,6 +25,7 @@ from mdnwatch.store.sqlite import Store
 class Limits:
     wait_for_sent: timedelta
     max_waiting: int
+    reply_wait: timedelta = timedelta(days=7)
 
 
 @dataclass
@@ -89,6 +91,37 @@ async def test_of_too_many_waiting_reports_the_oldest_are_dropped(store: Store) 
     assert (line["reports"], left) == (6, 4)
     oldest = await store.read(lambda db: db.execute("SELECT min(first_seen) FROM report").fetchone()[0])
     assert oldest > (now - timedelta(hours=4)).timestamp() * 1000
+
+
+@pytest.mark.asyncio
+async def test_replies_are_held_for_a_while_and_the_latest_of_many(store: Store) -> None:
+    now = datetime.now(SENT_AT.tzinfo)
+    for days in (0, 1, 2, 3, 8):
+        await hold(store, days, now - timedelta(days=days))
+    limits = Limits(timedelta(days=30), 3)
+    task = asyncio.create_task(retention.run(store, lambda: limits, lambda: now, Log()))
+    await until(lambda: held(store), [0, 1, 2])
+    assert await store.read(lambda db: db.execute("SELECT count(*) FROM held_reply_key").fetchone()) == (3,)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def hold(store: Store, number: int, at: datetime) -> None:
+    of = reply(head(f"<r{number}@x>", in_reply_to=[f"<m{number}@mail.example>"]))
+    kept = stored(of, f"r{number}", "sales", at, announce=True)
+    (piece,) = extract(of, kept.id, at)
+    await store.run(lambda db: reply_queries.hold(db, kept, piece, Place("sales", "INBOX"), at))
+
+
+async def held(store: Store) -> list[int]:
+    rows = await store.read(lambda db: db.execute("SELECT id FROM held_reply ORDER BY id").fetchall())
+    return [int(identifier.removeprefix("r")) for (identifier,) in rows]
+
+
+async def until(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    async with asyncio.timeout(5):
+        while await ask() != wanted:  # noqa: ASYNC110 - the sweep is apscheduler's, and tells nobody that it ended
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio

@@ -11,6 +11,7 @@ from mdnwatch.mail.head import read_head
 from mdnwatch.mail.header import Header
 from mdnwatch.mail.mime import Message
 from mdnwatch.mail.notice import read_notice
+from mdnwatch.mail.recognise import is_automatic
 from mdnwatch.mail.return_date import find_return_date
 from mdnwatch.mail.words import decode_words
 from mdnwatch.model.report import Head, Reply
@@ -67,6 +68,8 @@ _SUBJECT = re.compile(
 )
 MAX_SUBJECT = 1000  # characters
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post", "mailing-list")
+# What a list adds to each mail that passes it. Newsletters have List-Unsubscribe alone, and so have some offices.
+_BY_LIST_FIELDS = ("list-id", "list-post", "mailing-list")
 # Precedence of mail that nobody is to answer; what the null sender sends so is a responder's, if it is no report.
 _UNANSWERED = frozenset({"bulk", "junk"})
 
@@ -78,7 +81,7 @@ def read_reply(message: Message) -> Reply | None:
     """
     head = read_head(message.header)
     automatic = is_automatic_reply(message, head)
-    if not automatic and not (head.in_reply_to or head.references):
+    if message.root.media_type == "multipart/report" or not (automatic or answers(head)):
         return None
     return Reply(
         head=head,
@@ -87,9 +90,26 @@ def read_reply(message: Message) -> Reply | None:
         report_part=b"",
         defects=tuple(dict.fromkeys(message.defects)),
         automatic=automatic,
+        by_machine=automatic or _is_by_machine(message.header, head),
         keyword=head.auto_submitted if automatic and head.auto_submitted in _ANSWERS else None,
         return_date=_return_date(message, head) if automatic else None,
+        via_list=any(name in message.header for name in _BY_LIST_FIELDS),
     )
+
+
+def answers(head: Head) -> bool:
+    """Whether a message names one that it answers."""
+    return bool(head.in_reply_to or head.references)
+
+
+def _is_by_machine(header: Header, head: Head) -> bool:
+    """Whether a machine wrote it that is no responder, as a ticket system that notes what it received.
+
+    RFC 3834 §5: a person's mail has no Auto-Submitted, or "no"; and neither a null reverse-path nor such a precedence.
+    """
+    if head.auto_submitted == "no":
+        return False
+    return is_automatic(header) or (header.get("precedence") or "").lower() in _UNANSWERED
 
 
 def is_automatic_reply(message: Message, head: Head) -> bool:

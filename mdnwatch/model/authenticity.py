@@ -47,6 +47,7 @@ class Provenance:
     date: datetime | None
     has_reporting_mta: bool
     returns_something: bool
+    is_reply: bool = False
     heuristic: bool = False  # understood by its words, not by fields or by a known format
 
 
@@ -79,4 +80,5 @@ def _holds(code: str, of: Provenance, sent_at: datetime | None, recipient: str, 
     if code == "foreign-sender":
         # A DSN comes from an MTA, which may stand anywhere: its sender proves nothing either way.
         return of.is_mdn and not (of.from_address and same_or_parent_domain(of.from_address, recipient))
-    return not of.is_mdn and not of.has_reporting_mta and not of.returns_something
+    # A reply is judged by its sender, without whom it would tell of nobody.
+    return not (of.is_mdn or of.is_reply or of.has_reporting_mta or of.returns_something)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mdnwatch.model.address import decode_xtext
-from mdnwatch.model.report import FeedbackReport, Mdn, Report
+from mdnwatch.model.report import FeedbackReport, Mdn, Reply, Report
 
 # A report that names more identifiers than this names none in particular; the nearest are kept.
 MAX_KEYS_PER_RUNG = 20
@@ -89,6 +89,10 @@ def _ladder(report: Report) -> Iterator[LookupKey]:
     if report.returned is not None and report.returned.message_id:
         yield from _message_id_keys(Rung.RETURNED_MESSAGE_ID, (report.returned.message_id,))
     yield from _message_id_keys(Rung.IN_REPLY_TO, report.head.in_reply_to)
+    if isinstance(report, Reply) and report.automatic and report.head.in_reply_to:
+        # RFC 3834 §3.1.5: In-Reply-To names the one message that is answered. It may come seconds after that was
+        # sent, before the copy is known; an older message of the same conversation was not answered by it.
+        return
     # The nearest ancestor stands last (RFC 5322 §3.6.4).
     yield from _message_id_keys(Rung.REFERENCES, tuple(reversed(report.head.references)))
     yield from _message_id_keys(Rung.INLINE_MESSAGE_ID, report.inline_message_ids)

@@ -172,13 +172,16 @@ def _recipient(recipient: RecipientFacts) -> dict[str, Any]:
 
 
 def state_facts(state: RecipientState) -> dict[str, Any]:
-    """A state as events and `mdnwatch status` tell it."""
-    return {
+    """A state as events and `mdnwatch status` tell it; `return_date` stands there where an absence notice named it."""
+    facts = {
         "summary": state.summary,
         "delivery": state.delivery.name.lower(),
         "reading": state.reading.name.lower(),
         "flags": list(state.flags),
     }
+    if state.return_date is not None:
+        facts["return_date"] = state.return_date.isoformat()
+    return facts
 
 
 def _evidence(piece: Evidence) -> dict[str, Any]:
@@ -192,6 +195,7 @@ def _evidence(piece: Evidence) -> dict[str, Any]:
         "member": clean(piece.member) if piece.member else None,
         "handed_over_to": piece.handed_over_to,
         "warnings": list(piece.warnings),
+        "return_date": piece.return_date.isoformat() if piece.return_date else None,
         "fields": dict(piece.details),
     }
     return {name: value for name, value in facts.items() if value not in (None, [], {})}

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from mdnwatch.model.address import forms, split, without_case
 from mdnwatch.model.reason import meaning
-from mdnwatch.model.report import Action, DispositionType, Dsn, FeedbackReport, Mdn, RecipientBlock, Report, Typed
+from mdnwatch.model.report import (
+    Action,
+    DispositionType,
+    Dsn,
+    FeedbackReport,
+    Mdn,
+    RecipientBlock,
+    Reply,
+    Report,
+    Typed,
+)
 from mdnwatch.model.text import clean
 
 type_json = str | int | bool | None | list[str] | dict[str, str]
@@ -42,7 +52,8 @@ class Evidence:
 
     `claimed_at` is the time the report gives, aware UTC; `observed_at` when the mail server took the report in.
     `member` is the address behind a rewriting, alias or list that a failure is about. `handed_over_to` names
-    the host to which a "delivered" was a mere hand-over. `details` are the standard's fields, for people.
+    the host to which a "delivered" was a mere hand-over. `retry_until` is how long a delaying host will try, aware
+    UTC; `return_date` the day on which an absence ends. `details` are the standard's fields, for people.
     """
 
     report_id: str
@@ -56,6 +67,8 @@ class Evidence:
     member: str | None = None
     handed_over_to: str | None = None
     warnings: tuple[str, ...] = ()
+    retry_until: datetime | None = None
+    return_date: date | None = None
     details: Mapping[str, type_json] = field(default_factory=dict)
 
 
@@ -103,6 +116,8 @@ def extract(report: Report, report_id: str, observed_at: datetime) -> tuple[Evid
         return tuple(_of_block(report, block, n, report_id, observed_at) for n, block in blocks if _speaks(block))
     if isinstance(report, FeedbackReport):
         return _of_feedback(report, report_id, observed_at)
+    if isinstance(report, Reply):
+        return _of_reply(report, report_id, observed_at)
     return ()
 
 
@@ -196,7 +211,29 @@ def _of_block(dsn: Dsn, block: RecipientBlock, number: int, report_id: str, obse
         member=_member(original, final) if kind is Kind.FAILED else None,
         # Leniency: Exim calls the hand-over to a host without DSN "delivered" (exim-EXrelay).
         handed_over_to=clean(remote) if kind is Kind.DELIVERED and remote else None,
+        # RFC 3464 §2.3.9: only with "delayed".
+        retry_until=block.will_retry_until if kind is Kind.DELAYED else None,
         details=_block_details(dsn, block),
+    )
+
+
+def _of_reply(reply: Reply, report_id: str, observed_at: datetime) -> tuple[Evidence, ...]:
+    """An answer is about whoever gives it: who is not known as a recipient cannot be told by it either."""
+    sender = reply.head.from_address
+    if sender is None:
+        return ()
+    return (
+        Evidence(
+            report_id=report_id,
+            block=0,
+            kind=Kind.AUTO_REPLIED if reply.by_machine else Kind.REPLIED,
+            original=(sender,),
+            final=(),
+            claimed_at=reply.head.date,
+            observed_at=observed_at,
+            return_date=reply.return_date,
+            details={"auto_submitted": reply.keyword} if reply.keyword else {},
+        ),
     )
 
 

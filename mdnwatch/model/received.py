@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class Role(StrEnum):
@@ -13,6 +13,14 @@ class Role(StrEnum):
 
     INBOX = "inbox"  # reports arrive here: INBOX, Junk and whatever else is named under `folders`
     SENT = "sent"  # copies of what was sent
+
+
+class Wanted(Enum):
+    """How much of a message is needed, as far as its header tells."""
+
+    NOTHING = 0
+    HEADER = 1  # an answer of a person: who answers what stands there
+    WHOLE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Place:
 class RawMessage:
     """One message as fetched. `data` may be cut at `max_message_size` (then `size` is larger than its length).
 
-    For Role.SENT `data` may be the header alone. `received_at` is INTERNALDATE or the file's time, aware UTC.
+    For Role.SENT, and where no more is wanted, `data` is the header alone. `received_at` is INTERNALDATE or the
+    file's time, aware UTC.
     `announce` is False for backfilled mail: it builds states but tells nobody.
     """
 

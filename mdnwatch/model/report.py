@@ -186,13 +186,17 @@ class FeedbackReport(Report):
 class Reply(Report):
     """An answer to a message, by a person or by a machine (RFC 3834).
 
+    `automatic`: a responder's; `by_machine`: that, or another machine's, such as a ticket system's.
     `keyword` is the kind of machine, "auto-replied", "auto-notified" or "auto-generated" (RFC 3834 §5, RFC 5436 §2.7).
-    `return_date` is the day on which an absence ends, where the notice says it plainly.
+    `return_date` is the day on which an absence ends, where the notice says it plainly. `via_list`: a mailing list
+    passed it on.
     """
 
     automatic: bool
+    by_machine: bool
     keyword: str | None = None
     return_date: date | None = None
+    via_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum
+from typing import TypeVar
 
 from mdnwatch.model.evidence import Evidence, Kind
 
@@ -85,6 +86,8 @@ SUMMARY: tuple[Reading | Delivery, ...] = (
     Delivery.SUBMITTED,
 )
 
+Day = TypeVar("Day", date, datetime)
+
 # A list may have thousands of members; the failures of all are events, the state names this many.
 MAX_MEMBERS = 20
 
@@ -118,7 +121,8 @@ class RecipientState:
     """What is known of one recipient. Equal sets of evidence give equal values.
 
     `failed` is True when a failure of the recipient's own address is in the set; `members` are the addresses
-    behind it whose failure was told, in order of their names.
+    behind it whose failure was told, in order of their names. `retry_until` is how long a delaying host will try
+    (RFC 3464 §2.3.9), `return_date` the day on which an absence ends: of several the latest.
     """
 
     times: Mapping[Kind, Times] = field(default_factory=dict)
@@ -127,6 +131,8 @@ class RecipientState:
     reasons: tuple[str, ...] = ()
     handed_over_to: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    retry_until: datetime | None = None
+    return_date: date | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -177,7 +183,13 @@ def add(state: RecipientState, evidence: Evidence) -> RecipientState:
         reasons=_united(state.reasons, evidence.reason),
         handed_over_to=_united(state.handed_over_to, evidence.handed_over_to),
         warnings=_united(state.warnings, *evidence.warnings),
+        retry_until=_latest(state.retry_until, evidence.retry_until),
+        return_date=_latest(state.return_date, evidence.return_date),
     )
+
+
+def _latest(one: Day | None, other: Day | None) -> Day | None:
+    return max((day for day in (one, other) if day is not None), default=None)
 
 
 def _united(known: tuple[str, ...], *more: str | None) -> tuple[str, ...]:

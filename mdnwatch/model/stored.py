@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from mdnwatch.model.authenticity import Provenance
@@ -12,6 +12,9 @@ from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.report import HEURISTIC, Dsn, FeedbackReport, Mdn, Reply, Report
 from mdnwatch.model.state import RecipientState, Times
+
+# The kind of a report that is an answer.
+REPLY = "reply"
 
 # Made once: `json.dumps` with these settings makes one at each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -52,6 +55,7 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
             date=report.head.date,
             has_reporting_mta=isinstance(report, Dsn) and report.reporting_mta is not None,
             returns_something=report.returned is not None,
+            is_reply=isinstance(report, Reply),
             heuristic=HEURISTIC in report.defects,
         ),
         defects=report.defects,
@@ -63,7 +67,7 @@ def _kind(report: Report) -> str:
         return "mdn"
     if isinstance(report, FeedbackReport):
         return "arf"
-    return "reply" if isinstance(report, Reply) else "dsn"
+    return REPLY if isinstance(report, Reply) else "dsn"
 
 
 def to_ms(time: datetime | None) -> int | None:
@@ -116,6 +120,7 @@ def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
             date=from_ms(data["date"]),
             has_reporting_mta=data["reporting_mta"],
             returns_something=data["returned"],
+            is_reply=kind == REPLY,
             heuristic=HEURISTIC in data["defects"],
         ),
         defects=tuple(data["defects"]),
@@ -133,6 +138,8 @@ def evidence_content(piece: Evidence) -> str:
         "member": piece.member,
         "handed_over_to": piece.handed_over_to,
         "warnings": list(piece.warnings),
+        "retry_until": to_ms(piece.retry_until),
+        "return_date": piece.return_date.isoformat() if piece.return_date else None,
         "details": dict(piece.details),
     }
     return dump({name: value for name, value in data.items() if value not in (None, [], {})})
@@ -153,6 +160,8 @@ def evidence_from(report_id: str, block: int, observed_ms: int, content: str) ->
         member=data.get("member"),
         handed_over_to=data.get("handed_over_to"),
         warnings=tuple(data.get("warnings", ())),
+        retry_until=from_ms(data.get("retry_until")),
+        return_date=_date(data.get("return_date")),
         details=data.get("details", {}),
     )
 
@@ -169,6 +178,8 @@ def state_content(state: RecipientState) -> str:
         "reasons": list(state.reasons),
         "handed_over_to": list(state.handed_over_to),
         "warnings": list(state.warnings),
+        "retry_until": to_ms(state.retry_until),
+        "return_date": state.return_date.isoformat() if state.return_date else None,
     }
     return dump({name: value for name, value in data.items() if value})
 
@@ -186,7 +197,13 @@ def state_from(content: str | None) -> RecipientState:
         reasons=tuple(data.get("reasons", ())),
         handed_over_to=tuple(data.get("handed_over_to", ())),
         warnings=tuple(data.get("warnings", ())),
+        retry_until=from_ms(data.get("retry_until")),
+        return_date=_date(data.get("return_date")),
     )
+
+
+def _date(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def _time(ms: int) -> datetime:

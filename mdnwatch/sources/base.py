@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from mdnwatch.errors import Cause, CommitFailed, SourceError, SourceRefused
 from mdnwatch.model.outage import Trouble
-from mdnwatch.model.received import Batch, Handled, Mark, Role
+from mdnwatch.model.received import Batch, Handled, Mark, Role, Wanted
 from mdnwatch.sources.logins import Logins
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Context:
     """What a source needs of the program around it.
 
     `handle` stores a batch and raises CommitFailed when nothing of it was stored. `load_mark` and `load_names`
-    take (account, folder). `now` gives aware UTC. `wants_body` says from a header whether the whole message is
+    take (account, folder). `now` gives aware UTC. `wanted` says from a header how much of the message is
     needed. `beat` tells the watchdog that the source's task is alive; it is called at least every 30 seconds.
     `down` says, as often as it is found, that the account cannot be read or not as it should; `up` that it is.
     `logins` is shared by all accounts of the process.
@@ -64,7 +64,7 @@ class Context:
     load_names: Callable[[str, str], Awaitable[frozenset[str]]]
     now: Callable[[], datetime]
     log: Log
-    wants_body: Callable[[bytes], bool]
+    wanted: Callable[[bytes], Wanted]
     beat: Callable[[], None]
     down: Callable[[Trouble], None]
     up: Callable[[], None]

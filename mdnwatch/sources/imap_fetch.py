@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mdnwatch.errors import SourceError
-from mdnwatch.model.received import Batch, Checkpoint, Mark, Place, RawMessage, Role
+from mdnwatch.model.received import Batch, Checkpoint, Mark, Place, RawMessage, Role, Wanted
 from mdnwatch.sources.base import BATCH_BYTES, BATCH_MESSAGES, HEADER_BYTES, Context, header_of
 from mdnwatch.sources.imap_client import Client, CommandRefused, uid_set
 from mdnwatch.sources.imap_folders import Folder
@@ -69,6 +69,16 @@ class Way:
     whole: bool  # whether `items` brings messages from their first byte on, not only their headers
     announce: bool
     after: Callable[[Mark, int], Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message that is wanted: what is there of it, its size as far as known, whether nothing more is needed."""
+
+    row: Fetched
+    data: bytes
+    size: int | None
+    complete: bool
 
 
 def _beyond(mark: Mark, uid: int) -> Mark:
@@ -183,26 +193,39 @@ class Fetcher:
 
     def _groups(
         self, rows: dict[int | None, Fetched], window: Sequence[int], way: Way
-    ) -> Iterator[tuple[list[Fetched], int]]:
+    ) -> Iterator[tuple[list[_Message], int]]:
         """Messages for one batch each, with the UID up to which the window is handled then."""
-        group: list[Fetched] = []
+        group: list[_Message] = []
         size, last = 0, window[0]
         for uid in window:
             row = rows.get(uid)
-            if row is not None and self._is_wanted(row):
-                cost = self._cost(row, way)
+            message = None if row is None else self._wanted(row, way)
+            if message is not None:
+                cost = self._cost(message)
                 if group and (len(group) >= BATCH_MESSAGES or size + cost > BATCH_BYTES):
                     yield group, last
                     group, size = [], 0
-                group.append(row)
+                group.append(message)
                 size += cost
             last = uid
         yield group, last
 
-    def _is_wanted(self, row: Fetched) -> bool:
+    def _wanted(self, row: Fetched, way: Way) -> _Message | None:
+        """As much of a message as is needed of what was fetched; None where nothing of it is."""
         if not self._has_content(row):
-            return False
-        return self._folder.role is Role.SENT or self._context.wants_body(header_of(row.data or b""))
+            return None
+        data = row.data or b""
+        if self._folder.role is Role.SENT:
+            return _Message(row, data, row.size, complete=True)
+        header = header_of(data)
+        wanted = self._context.wanted(header)
+        if wanted is Wanted.NOTHING:
+            return None
+        if wanted is Wanted.HEADER:
+            return _Message(row, header, row.size, complete=True)
+        if way.whole and len(data) < way.asked:
+            return _Message(row, data, len(data), complete=True)
+        return _Message(row, data, row.size, complete=False)
 
     def _has_content(self, row: Fetched) -> bool:
         if row.data is None:
@@ -210,27 +233,27 @@ class Fetcher:
             self._context.log.warning("message without content passed over", **self._where(row.uid or 0))
         return row.data is not None
 
-    def _cost(self, row: Fetched, way: Way) -> int:
-        if self._folder.role is Role.SENT or self._is_complete(row, way):
-            return len(row.data or b"")
-        return min(row.size or self._settings.max_message_size, self._settings.max_message_size)
-
-    async def _complete(self, client: Client, group: list[Fetched], way: Way) -> list[RawMessage]:
-        """Messages with as much of their content as is wanted; those that were expunged meanwhile are missing."""
-        if self._folder.role is Role.SENT:
-            return [self._raw(row, row.data or b"", row.size, way) for row in group]
+    def _cost(self, message: _Message) -> int:
         limit = self._settings.max_message_size
-        bodies = {row.uid: row for row in group if self._is_complete(row, way)}
-        reduced = await self._by_parts(client, [row for row in group if (row.size or 0) > limit])
-        if unfinished := sorted(row.uid or 0 for row in group if row.uid not in bodies and row.uid not in reduced):
-            items = f"(UID BODY.PEEK[]<0.{limit}>)"
-            bodies |= {row.uid: row for row in await client.fetch(uid_set(unfinished), items) if self._has_content(row)}
+        return len(message.data) if message.complete else min(message.size or limit, limit)
+
+    async def _complete(self, client: Client, group: list[_Message], way: Way) -> list[RawMessage]:
+        """Messages with as much of their content as is wanted; those that were expunged meanwhile are missing."""
+        limit = self._settings.max_message_size
+        unfinished = [message.row for message in group if not message.complete]
+        reduced = await self._by_parts(client, [row for row in unfinished if (row.size or 0) > limit])
+        fetched: dict[int | None, bytes] = {}
+        if uids := sorted(row.uid or 0 for row in unfinished if row.uid not in reduced):
+            rows = await client.fetch(uid_set(uids), f"(UID BODY.PEEK[]<0.{limit}>)")
+            fetched = {row.uid: row.data or b"" for row in rows if self._has_content(row)}
         messages = []
-        for row in group:
-            if (parts := reduced.get(row.uid)) is not None:
-                messages.append(self._raw(row, parts, row.size, way))
-            elif row.uid in bodies:
-                data = bodies[row.uid].data or b""
+        for message in group:
+            row, uid = message.row, message.row.uid
+            if message.complete:
+                messages.append(self._raw(row, message.data, message.size, way))
+            elif (data := reduced.get(uid)) is not None:
+                messages.append(self._raw(row, data, row.size, way))
+            elif (data := fetched.get(uid)) is not None:
                 # What ends below the limit is whole, whatever size the server gave: Exchange estimates.
                 messages.append(self._raw(row, data, len(data) if len(data) < limit else row.size, way))
         return messages
@@ -239,10 +262,6 @@ class Fetcher:
         """Large reports: the part that matters may stand behind more text than is fetched."""
         found = {row.uid: await read_by_parts(client, row.uid or 0, self._settings.max_message_size) for row in rows}
         return {uid: data for uid, data in found.items() if data is not None}
-
-    @staticmethod
-    def _is_complete(row: Fetched, way: Way) -> bool:
-        return way.whole and len(row.data or b"") < way.asked
 
     def _raw(self, row: Fetched, data: bytes, size: int | None, way: Way) -> RawMessage:
         mark, folder = self._stored, self._folder

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mdnwatch.errors import SourceError
+from mdnwatch.model.received import Wanted
 from mdnwatch.sources import utf7
 from mdnwatch.sources.base import BATCH_BYTES, BATCH_MESSAGES, HEADER_BYTES, header_of
 
@@ -142,17 +143,14 @@ def _entry(name: str, file: os.DirEntry[str]) -> Entry | None:
     return Entry(name, file.path, status.st_mtime, status.st_ctime, status.st_size) if file.is_file() else None
 
 
-def read(entries: Iterable[Entry], limit: int, wants_body: Callable[[bytes], bool] | None) -> Contents:
-    """As many of the messages as make a batch, cut at `limit` bytes, if their header is wanted.
-
-    With `wants_body` None only headers are read, of all.
-    """
+def read(entries: Iterable[Entry], limit: int, wanted: Callable[[bytes], Wanted]) -> Contents:
+    """As many of the messages as make a batch, each as much of it as is wanted, cut at `limit` bytes."""
     contents, size = Contents(), 0
     for count, entry in enumerate(entries):
         if count >= FILES_PER_BATCH or len(contents.wanted) >= BATCH_MESSAGES or size >= BATCH_BYTES:
             break
         try:
-            data = _read(entry, limit, wants_body)
+            data = _read(entry, limit, wanted)
         except FileNotFoundError:
             contents.vanished.append(entry)
             continue
@@ -166,12 +164,13 @@ def read(entries: Iterable[Entry], limit: int, wants_body: Callable[[bytes], boo
     return contents
 
 
-def _read(entry: Entry, limit: int, wants_body: Callable[[bytes], bool] | None) -> bytes | None:
+def _read(entry: Entry, limit: int, wanted: Callable[[bytes], Wanted]) -> bytes | None:
     with Path(entry.path).open("rb") as file:
         beginning = file.read(HEADER_BYTES)
         header = header_of(beginning)
-        if wants_body is None:
-            return header
-        if not wants_body(header):
+        much = wanted(header)
+        if much is Wanted.NOTHING:
             return None
+        if much is Wanted.HEADER:
+            return header
         return (beginning + file.read(max(0, limit - len(beginning))))[:limit]

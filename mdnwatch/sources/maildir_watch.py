@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from mdnwatch.model.received import Batch, Checkpoint, Place, RawMessage, Role
+from mdnwatch.model.received import Batch, Checkpoint, Place, RawMessage, Role, Wanted
 from mdnwatch.sources.base import SENT_ON_FIRST_RUN, Context, FolderHealth
 from mdnwatch.sources.maildir_folder import FILES_PER_BATCH, Contents, Entry, Folder, exists, folder_path, read
 from mdnwatch.sources.maildir_settings import MaildirSettings
@@ -136,9 +136,9 @@ class FolderWatch:
     async def _read(self, queue: list[str], *, announce: bool) -> None:
         """One batch: what is urgent in the order of its arrival, what is old the newest first."""
         names = queue[:FILES_PER_BATCH] if announce else queue[: -FILES_PER_BATCH - 1 : -1]
-        wants_body = None if self.role is Role.SENT else self._context.wants_body
+        wanted = _header_alone if self.role is Role.SENT else self._context.wanted
         entries = [self._pending[name] for name in names]
-        contents = await asyncio.to_thread(read, entries, self._settings.max_message_size, wants_body)
+        contents = await asyncio.to_thread(read, entries, self._settings.max_message_size, wanted)
         messages = [self._raw(entry, data, announce=announce) for entry, data in contents.wanted]
         if contents.done:
             await self._hand_over(messages, names=[entry.name for entry in contents.done])
@@ -185,6 +185,10 @@ class FolderWatch:
         self._context.beat()
         self._handled.update(names)
         self._handled.difference_update(gone)
+
+
+def _header_alone(_header: bytes) -> Wanted:
+    return Wanted.HEADER
 
 
 def _time(seconds: float) -> datetime:

@@ -60,9 +60,24 @@ def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched
     )
     if cursor.rowcount == 0:
         return False
-    for key in dict.fromkeys(key.key for key in report.keys):
-        db.execute("INSERT INTO report_key (key, report) VALUES (?, ?)", (key, report.id))
+    _insert_keys(db, report)
     return True
+
+
+def _insert_keys(db: sqlite3.Connection, report: StoredReport) -> None:
+    for key in dict.fromkeys(key.key for key in report.keys):
+        db.execute("INSERT INTO report_key (key, report) VALUES (?, ?) ON CONFLICT DO NOTHING", (key, report.id))
+
+
+def replace_keys(db: sqlite3.Connection, report: StoredReport) -> None:
+    """Keep the keys of a known report, of which there may be more than before."""
+    db.execute("UPDATE report SET content = ? WHERE id = ?", (report_content(report), report.id))
+    _insert_keys(db, report)
+
+
+def is_kept(db: sqlite3.Connection, report_id: str) -> bool:
+    """Whether there is a report of this id."""
+    return db.execute("SELECT 1 FROM report WHERE id = ?", (report_id,)).fetchone() is not None
 
 
 def insert_malformed(db: sqlite3.Connection, report_id: str, place: Place, reason: str, now: datetime) -> bool:

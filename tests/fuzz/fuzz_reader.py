@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["mdnwatch"]):
     from mdnwatch.mail.reader import read
     from mdnwatch.mail.recognise import wants_body
     from mdnwatch.mail.sent import read_sent
+    from mdnwatch.mail.wanted import wanted
     from mdnwatch.model.text import FOREIGN_TEXT_BYTES
     from mdnwatch.parse import parse
 
@@ -49,6 +50,7 @@ def one_input(data: bytes) -> None:
     read_sent(data, "account")
     wants_body(data)
     wants_body(b"", data)
+    wanted(data)
     took = time.process_time() - began
     _is_bounded(line, len(data))
     if took > MAX_SECONDS:

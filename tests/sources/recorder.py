@@ -10,17 +10,22 @@ from typing import Any
 
 from mdnwatch.errors import CommitFailed
 from mdnwatch.model.outage import Trouble
-from mdnwatch.model.received import Batch, Handled, Mark, RawMessage, Role
+from mdnwatch.model.received import Batch, Handled, Mark, RawMessage, Role, Wanted
 from mdnwatch.sources.base import Context, Source
 from mdnwatch.sources.logins import Logins
 
 PATIENCE_SECONDS = 20.0
 
 
+def only(text: bytes, much: Wanted = Wanted.WHOLE) -> Callable[[bytes], Wanted]:
+    """So much of the messages that have this in their header, and nothing of the others."""
+    return lambda header: much if text in header else Wanted.NOTHING
+
+
 class Recorder:
     """Keeps batches, marks and names as the store does: all of a batch or nothing."""
 
-    def __init__(self, *, wants_body: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, *, wanted: Callable[[bytes], Wanted] | None = None) -> None:
         self.batches: list[Batch] = []
         self.marks: dict[tuple[str, str], Mark] = {}
         self.names: dict[tuple[str, str], set[str]] = {}
@@ -31,7 +36,7 @@ class Recorder:
         self.troubles: list[Trouble | None] = []  # None: read again
         self.logins = Logins(per_second=10_000.0, per_host=10_000)
         self._news = asyncio.Event()
-        self._wants_body = wants_body or (lambda _header: True)
+        self._wanted = wanted or (lambda _header: Wanted.WHOLE)
 
     @property
     def messages(self) -> list[RawMessage]:
@@ -52,7 +57,7 @@ class Recorder:
             load_names=self._load_names,
             now=lambda: datetime.now(UTC),
             log=self,
-            wants_body=self._wants_body,
+            wanted=self._wanted,
             beat=self._beat,
             down=self.troubles.append,
             up=lambda: self.troubles.append(None),

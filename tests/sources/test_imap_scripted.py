@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 from servers.scripted_imap import Answer, Answers, Close, Hang, ScriptedImap, scripted_imap
-from sources.recorder import Recorder, running
+from sources.recorder import Recorder, only, running
 from sources.scripted import IMPATIENT, make_impatient, report, source, uids, watched
 
-from mdnwatch.model.received import Mark
+from mdnwatch.model.received import Mark, Wanted
 from mdnwatch.sources import imap, imap_fetch
 from mdnwatch.sources.base import SourceState, jittered_pause
 
@@ -275,12 +275,24 @@ async def test_a_message_without_content_is_passed_over_and_told() -> None:
 
 @pytest.mark.asyncio
 async def test_what_is_not_wanted_is_not_handed_over_and_is_done() -> None:
-    server, recorder = ScriptedImap(), Recorder(wants_body=lambda header: b"report 6" in header)
+    server, recorder = ScriptedImap(), Recorder(wanted=only(b"report 6"))
     async with watched(server, recorder):
         for uid in (5, 6, 7):
             server.add("INBOX", uid, report(uid))
         await recorder.until(lambda: recorder.marks["a", "INBOX"].live == 7)
     assert uids(recorder) == [6]
+
+
+@pytest.mark.asyncio
+async def test_of_what_is_wanted_for_its_header_nothing_else_is_handed_over_or_fetched() -> None:
+    server, recorder = ScriptedImap(), Recorder(wanted=only(b"report", Wanted.HEADER))
+    async with watched(server, recorder):
+        server.mailboxes["INBOX"][5] = report(5)
+        server.add("INBOX", 6, report(6) + b"x" * 50_000)
+        await recorder.until(lambda: uids(recorder) == [5, 6])
+    assert [message.data for message in recorder.inbox] == [b"Subject: report %d\r\n\r\n" % uid for uid in (5, 6)]
+    assert recorder.inbox[1].size == len(report(6)) + 50_000
+    assert len([command for command in server.commands if "FETCH" in command and "BODY.PEEK[]" in command]) == 1
 
 
 @pytest.mark.asyncio

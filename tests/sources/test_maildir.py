@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sources.recorder import Recorder, running
+from sources.recorder import Recorder, only, running
 
-from mdnwatch.model.received import Role
+from mdnwatch.model.received import Role, Wanted
 from mdnwatch.sources import base, maildir, maildir_folder
 from mdnwatch.sources.base import SourceState
 from mdnwatch.sources.maildir import MaildirSource
@@ -294,12 +294,21 @@ async def test_a_failed_first_commit_does_not_make_old_mail_new(root: Path) -> N
 
 @pytest.mark.asyncio
 async def test_what_is_not_wanted_is_not_handed_over_and_is_done(root: Path) -> None:
-    recorder = Recorder(wants_body=lambda header: b"report 2" in header)
+    recorder = Recorder(wanted=only(b"report 2"))
     async with watched(root, recorder):
         for number in (1, 2, 3):
             deliver(root, report(number))
         await recorder.until(lambda: len(recorder.names["app", "INBOX"]) == 4)
     assert subjects(recorder) == [2]
+
+
+@pytest.mark.asyncio
+async def test_of_what_is_wanted_for_its_header_nothing_else_is_handed_over(root: Path) -> None:
+    recorder = Recorder(wanted=only(b"report", Wanted.HEADER))
+    async with watched(root, recorder):
+        deliver(root, report(1))
+        await recorder.until(lambda: subjects(recorder) == [1])
+    assert [(message.data, message.size) for message in recorder.inbox] == [(b"Subject: report 1\n\n", len(report(1)))]
 
 
 @pytest.mark.asyncio
