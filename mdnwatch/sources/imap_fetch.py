@@ -172,6 +172,7 @@ class Fetcher:
                 return
         try:
             rows = await client.fetch(uid_set(sorted(window)), way.items)
+            await self._require_all(client, rows, window)
             await self._handle(client, rows, window, way)
         except CommandRefused as error:
             pace.failed(window)
@@ -183,6 +184,13 @@ class Fetcher:
             raise
         else:
             pace.succeeded()
+
+    @staticmethod
+    async def _require_all(client: Client, rows: list[Fetched], window: Sequence[int]) -> None:
+        """What is missing must have been expunged meanwhile. Raises CommandRefused for what is still there."""
+        missing = set(window) - {row.uid for row in rows}
+        if missing and missing & set(await client.search("UID", uid_set(sorted(missing)))):
+            raise CommandRefused("the server lists messages and does not give them")
 
     async def _handle(self, client: Client, rows: list[Fetched], window: Sequence[int], way: Way) -> None:
         """Hand over what was fetched of a window, in its order, so that the mark ends behind it."""

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 GREETING = b"* OK ready\r\n"
+DRIP_SECONDS = 0.02
 CAPABILITIES = b"IMAP4rev1 IDLE SASL-IR AUTH=PLAIN"
 
 
@@ -32,7 +33,14 @@ class Hang:
     text: bytes = b""
 
 
-Answer = bytes | Close | Hang
+@dataclass(frozen=True)
+class Drip:
+    """Say this, and then a byte now and then for ever."""
+
+    text: bytes = b""
+
+
+Answer = bytes | Close | Hang | Drip
 # For a command: always the same, or one after the other (the last one stays), or whatever a function says of the
 # command's words. None is the polite answer.
 Answers = Mapping[str, Answer | Sequence[Answer | None] | Callable[[str], Answer | None]]
@@ -45,10 +53,13 @@ class ScriptedImap:
     answers: Answers = field(default_factory=dict)
     mailboxes: dict[str, dict[int, bytes]] = field(default_factory=lambda: {"INBOX": {}, "Sent": {}})
     greeting: Answer = GREETING
+    greetings: list[Answer] = field(default_factory=list)  # of the first connections, instead
     capabilities: bytes = CAPABILITIES
-    uidvalidity: int = 42
+    uidvalidity: int = 42  # of folders that have none of their own in `uidvalidities`
+    uidvalidities: dict[str, int] = field(default_factory=dict)
     tells_uidnext: bool = True
     injected: bytes = b""  # said in clear text behind the OK of STARTTLS
+    glued: bytes = b""  # said once, in one segment with the next tagged answer
     chunk: int = 0  # bytes that are sent at a time; 0 for all at once
     tls: ssl.SSLContext | None = None  # for STARTTLS
     port: int = 0
@@ -64,6 +75,18 @@ class ScriptedImap:
         for connection in self._open:
             if connection.folder == folder and connection.idling:
                 connection.say(connection.news())
+
+    def slip(self, folder: str, uid: int, message: bytes) -> None:
+        """Let a message arrive, and tell nobody."""
+        self.mailboxes[folder][uid] = message
+
+    def expunge(self, folder: str, uid: int) -> None:
+        """Let a message go; those who idle in the folder are told."""
+        number = sorted(self.mailboxes[folder]).index(uid) + 1
+        del self.mailboxes[folder][uid]
+        for connection in self._open:
+            if connection.folder == folder and connection.idling:
+                connection.lose(number)
 
     def push(self, text: bytes) -> None:
         """Say something on every connection."""
@@ -88,7 +111,7 @@ class ScriptedImap:
         answer = self.answers.get(name)
         if callable(answer):
             return answer(words)
-        if answer is None or isinstance(answer, bytes | Close | Hang):
+        if answer is None or isinstance(answer, Answer):
             return answer
         turn = self._asked[name] = self._asked.get(name, -1) + 1
         return answer[min(turn, len(answer) - 1)]
@@ -115,6 +138,11 @@ class _Connection:
     def say(self, text: bytes) -> None:
         self._writer.write(text)
 
+    def lose(self, number: int) -> None:
+        """Tell of a message that is gone."""
+        self._told = max(0, self._told - 1)
+        self.say(b"* %d EXPUNGE\r\n" % number)
+
     def news(self) -> bytes:
         """What is to be told of the open folder since the last time."""
         if len(self._messages) == self._told:
@@ -123,7 +151,8 @@ class _Connection:
         return f"* {self._told} EXISTS\r\n".encode()
 
     async def talk(self) -> None:
-        await self._answer(self._server.greeting, "")
+        greetings = self._server.greetings
+        await self._answer(greetings.pop(0) if greetings else self._server.greeting, "")
         while line := await self._reader.readline():
             tag, _, command = line.decode().rstrip("\r\n").partition(" ")
             name, _, words = command.partition(" ")
@@ -138,11 +167,19 @@ class _Connection:
 
     async def _answer(self, answer: Answer, tag: str) -> None:
         text = answer if isinstance(answer, bytes) else answer.text
-        await self._send(text.replace(b"{tag}", tag.encode()))
+        text = text.replace(b"{tag}", tag.encode())
+        if tag and tag.encode() + b" OK" in text:
+            text, self._server.glued = text + self._server.glued, b""
+        await self._send(text)
         if isinstance(answer, Close):
             self._writer.close()
         elif isinstance(answer, Hang):
             await self._reader.read()
+        elif isinstance(answer, Drip):
+            while True:
+                self._writer.write(b"x")
+                await self._writer.drain()
+                await asyncio.sleep(DRIP_SECONDS)
 
     async def _send(self, text: bytes) -> None:
         size = self._server.chunk or len(text)
@@ -170,12 +207,16 @@ class _Connection:
             "UID FETCH": lambda: self._fetch(words, by_uid=True),
             "FETCH": lambda: self._fetch(words, by_uid=False),
             "NOOP": self.news,
+            "ID": lambda: b"* ID NIL\r\n",
             "LOGIN": bytes,
             "AUTHENTICATE": bytes,
         }
         if name not in said:
             return f"{tag} BAD what is {name}\r\n".encode()
-        return said[name]() + f"{tag} OK done\r\n".encode()
+        done = said[name]()
+        if name == "EXAMINE" and not self.folder:
+            return f"{tag} NO there is no such mailbox\r\n".encode()
+        return done + f"{tag} OK done\r\n".encode()
 
     @property
     def _messages(self) -> dict[int, bytes]:
@@ -195,8 +236,12 @@ class _Connection:
     def _examine(self, words: str) -> bytes:
         self.folder = words.strip('"')
         self._told = len(self._messages)
+        if self.folder not in self._server.mailboxes:
+            self.folder = ""
+            return b""
+        uidvalidity = self._server.uidvalidities.get(self.folder, self._server.uidvalidity)
         uidnext = max(self._messages, default=0) + 1
-        said = f"* {len(self._messages)} EXISTS\r\n* OK [UIDVALIDITY {self._server.uidvalidity}] valid\r\n"
+        said = f"* {len(self._messages)} EXISTS\r\n* OK [UIDVALIDITY {uidvalidity}] valid\r\n"
         return (said + (f"* OK [UIDNEXT {uidnext}] next\r\n" if self._server.tells_uidnext else "")).encode()
 
     def _search(self, words: str) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 
 import pytest
-from servers.scripted_imap import Answer, Answers, Close, Hang, ScriptedImap, scripted_imap
+from servers.scripted_imap import Answer, Answers, Close, ScriptedImap, scripted_imap
 from sources.recorder import Recorder, only, running
-from sources.scripted import IMPATIENT, make_impatient, report, source, uids, watched
+from sources.scripted import make_impatient, report, source, uids, watched
 
 from mdnwatch.model.received import Mark, Wanted
 from mdnwatch.sources import imap, imap_fetch
@@ -44,51 +43,6 @@ async def test_new_mail_is_handed_over_with_its_place() -> None:
     )
     assert message.announce
     assert recorder.marks["a", "INBOX"] == Mark(42, 7)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    "answers",
-    [
-        pytest.param({"UID FETCH": first(BYE)}, id="goodbye while messages are fetched"),
-        pytest.param({"UID FETCH": first(Close(b"* 1 FETCH (UID 5 BODY[]<0> {99}\r\nSubj"))}, id="cut in a literal"),
-        pytest.param({"UID FETCH": first(Hang(b"* 1 FETCH (UID 5 BODY[]<0> {9"))}, id="silence in a literal"),
-        pytest.param({"UID FETCH": first(b"* 1 FETCH (UID\r\n{tag} OK\r\n")}, id="an answer that is no IMAP"),
-        pytest.param({"UID FETCH": first(b"{tag} NO not now\r\n")}, id="refused once"),
-        pytest.param({"UID SEARCH": first(BYE, polite=2)}, id="goodbye while searching"),
-        pytest.param({"UID SEARCH": first(b"{tag} BAD\r\n", polite=2)}, id="search refused"),
-        pytest.param({"EXAMINE": first(BYE)}, id="goodbye at the first EXAMINE"),
-        pytest.param({"EXAMINE": first(Hang(), polite=2)}, id="silence at a later EXAMINE"),
-        pytest.param({"EXAMINE": first(b"{tag} NO in use\r\n", polite=3)}, id="INBOX refused once"),
-        pytest.param({"IDLE": first(BYE)}, id="goodbye instead of IDLE"),
-        pytest.param({"IDLE": first(Close(b"+ idling\r\n* BYE\r\n"))}, id="goodbye in IDLE"),
-        pytest.param({"IDLE": first(Hang(b"+ idling\r\n"))}, id="frozen in IDLE"),
-        pytest.param({"IDLE": first(b"{tag} OK that was short\r\n")}, id="IDLE ended by the server"),
-        pytest.param({"IDLE": b"{tag} NO\r\n"}, id="IDLE refused"),
-        pytest.param({"LIST": first(BYE)}, id="goodbye while listing"),
-        pytest.param({"LOGIN": first(BYE)}, id="goodbye at the login"),
-        pytest.param({"LOGIN": first(b"{tag} NO [UNAVAILABLE] later\r\n")}, id="login not possible once"),
-        pytest.param({"CAPABILITY": first(Close(), polite=1)}, id="cut after the login"),
-        pytest.param(
-            {"UID FETCH": lambda words: b"* 9 FETCH (FLAGS (\\Seen))\r\n{tag} OK\r\n" if ":*" in words else None},
-            id="only a push of flags where messages were asked for",
-        ),
-    ],
-)
-async def test_whatever_happens_once_every_message_is_handed_over_once(answers: Answers) -> None:
-    server, recorder = ScriptedImap(answers), Recorder()
-    server.mailboxes["Sent"][3] = report(3)
-    recorder.marks["a", "INBOX"] = Mark(42, 4)
-    async with watched(server, recorder, **IMPATIENT):
-        for uid in (5, 6, 9):
-            server.add("INBOX", uid, report(uid))
-            await asyncio.sleep(0.05)
-        await recorder.until(lambda: len(recorder.inbox) >= 3 and len(recorder.sent) >= 1)
-        # A renewal later still each of them once.
-        examined = server.commands.count('EXAMINE "Sent"')
-        await recorder.until(lambda: server.commands.count('EXAMINE "Sent"') > examined + 1)
-    assert uids(recorder) == [5, 6, 9]
-    assert [message.place.uid for message in recorder.sent] == [3]
 
 
 @pytest.mark.asyncio
