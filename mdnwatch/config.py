@@ -57,6 +57,11 @@ class AccountSettings(Protocol):
         """The addresses whose mail this is."""
         ...
 
+    @property
+    def visible_to(self) -> tuple[str, ...]:
+        """The users and "@groups" of this machine that may know of it; empty: whoever may ask the daemon."""
+        ...
+
 
 class LogSettings(Settings):
     """What is logged, and in which form."""

@@ -10,7 +10,7 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import structlog
 import mdnwatch.sinks
 import mdnwatch.sources
 from mdnwatch import __version__, local_api, metrics_endpoint, retention, status, systemd
+from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
 from mdnwatch.log import configure as configure_log
@@ -34,7 +35,7 @@ from mdnwatch.outbox import Outbox
 from mdnwatch.pipeline import Pipeline
 from mdnwatch.placement import Rules
 from mdnwatch.sinks.base import Sink, SinkSettings
-from mdnwatch.sources.base import Context, Source, SourceState
+from mdnwatch.sources.base import Context, Source, SourceHealth, SourceState
 from mdnwatch.sources.logins import Logins
 from mdnwatch.store import event_queries, outbox_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
@@ -133,6 +134,7 @@ class _Daemon:
         )
         self._watched: dict[str, _Watched] = {}
         self._reload_problems: list[str] = []
+        self._answers = Answers(store, self, now)
 
     def _build_outbox(self) -> Outbox:
         return Outbox(
@@ -149,6 +151,7 @@ class _Daemon:
     def _wake_outbox(self) -> None:
         # A reload may have put another one in its place.
         self._outbox.wake()
+        self._answers.news()
 
     def _watch(self, settings: AccountSettings, group: asyncio.TaskGroup) -> None:
         """Begin to watch an account."""
@@ -194,10 +197,9 @@ class _Daemon:
         self, stop: asyncio.Event, ready: Callable[[], None], reload: asyncio.Event, path: Path | None
     ) -> None:
         """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
-        handlers = {"status": self._answer_status}
         await self._outages.load(settings.name for settings in self._config.accounts)
         async with (
-            local_api.listening(self._config.socket, handlers, self._log),
+            local_api.listening(self._config.socket, self._answers.handlers, self._log),
             metrics_endpoint.listening(self._config.metrics, self._exposition),
             asyncio.TaskGroup() as group,
         ):
@@ -309,25 +311,28 @@ class _Daemon:
         for sink in unused:
             await sink.close()
 
-    async def _answer_status(self, question: Mapping[str, Any], _peer: local_api.Peer) -> Mapping[str, Any]:
-        query = question.get("query")
-        if query is not None:
-            return await self._store.read(lambda db: status.about(db, str(query)))
-        facts = await self._store.read(status.overview)
-        accounts = [dataclasses.asdict(watched.source.health()) for watched in self._watched.values()]
-        return {
-            "running": True,
-            "now": jsonable(now()),
-            "accounts": jsonable(accounts),
-            "reload_problems": self._reload_problems,
-            **facts,
-        }
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self._config
+
+    @property
+    def reload_problems(self) -> Sequence[str]:
+        """Why a changed configuration was refused; empty where none was."""
+        return self._reload_problems
+
+    def health(self) -> Sequence[SourceHealth]:
+        """How each account is doing."""
+        return [watched.source.health() for watched in self._watched.values()]
 
     async def _exposition(self) -> bytes:
         """What Prometheus gets."""
         stored = await self._store.read(lambda db: metrics_endpoint.stored_samples(db, now()))
-        health = [watched.source.health() for watched in self._watched.values()]
-        samples = [*metrics_endpoint.source_samples(health), *stored, metrics_endpoint.wal_sample(self._store.path)]
+        samples = [
+            *metrics_endpoint.source_samples(self.health()),
+            *stored,
+            metrics_endpoint.wal_sample(self._store.path),
+        ]
         return self._metrics.exposition(samples)
 
 
@@ -361,14 +366,3 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     # What they raise besides the cancellation is the group's to tell.
     if tasks:
         await asyncio.wait(tasks)
-
-
-def jsonable(value: Any) -> Any:  # noqa: ANN401 - any tree of values
-    """Times as text; the rest as it is."""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
-    if isinstance(value, Mapping):
-        return {str(name): jsonable(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(inner) for inner in value]
-    return value

@@ -69,6 +69,16 @@ def _address(value: str) -> str:
     return value
 
 
+# useradd(8) and groupadd(8) of Debian are stricter; other directories allow full stops and more.
+_LOCAL_NAME = re.compile(r"@?[^\s:/@]+")
+
+
+def _local_name(value: str) -> str:
+    if _LOCAL_NAME.fullmatch(value) is None:
+        _refuse(value, 'is no user and no group: write "anna" for a user, "@sales" for a group')
+    return value
+
+
 def _all_or_duration(value: object) -> object:
     return value if value == "all" else _duration(value)
 
@@ -76,6 +86,8 @@ def _all_or_duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Size = Annotated[int, BeforeValidator(_size)]
 MailAddress = Annotated[str, AfterValidator(_address)]
+# A user of this machine, or "@" and a group.
+LocalName = Annotated[str, AfterValidator(_local_name)]
 # How far back mail is read that was there before the first run.
 Backfill = Annotated[Literal["all"] | timedelta, BeforeValidator(_all_or_duration)]
 

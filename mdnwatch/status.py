@@ -20,10 +20,13 @@ from mdnwatch.store import outbox_queries, report_queries, sent_queries
 from mdnwatch.store.outbox_queries import SinkBacklog
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
+from mdnwatch.visibility import ALL, Visible
 
 # A person reads so many; programs ask for one message at a time.
 MAX_MESSAGES = 50
 MAX_EVENTS = 10
+# Among so many the last ones are looked for that somebody may know of who does not see every account.
+MAX_LOOKED_AT = 500
 
 BAR_WIDTH = 30  # characters
 
@@ -40,8 +43,8 @@ def stored(state_dir: Path, query: str | None) -> Facts:
     return {"running": False, **facts}
 
 
-def overview(db: sqlite3.Connection) -> Facts:
-    """How much is known, how it was matched, and what was told last."""
+def overview(db: sqlite3.Connection, sees: Visible = ALL) -> Facts:
+    """How much is known, how it was matched, and what was told last (of what the asker sees)."""
     return {
         "sent_messages": _count(db, "SELECT count(*) FROM sent_message"),
         "reports": dict(db.execute("SELECT outcome, count(*) FROM report GROUP BY outcome ORDER BY outcome")),
@@ -50,7 +53,7 @@ def overview(db: sqlite3.Connection) -> Facts:
         ),
         "events": _count(db, "SELECT count(*) FROM event WHERE body IS NOT NULL"),
         "sinks": [_sink(backlog) for backlog in outbox_queries.backlog(db)],
-        "last_events": [_last_event(*row) for row in _last_events(db)],
+        "last_events": [_last_event(*row) for row in _last_events(db, sees)],
     }
 
 
@@ -69,7 +72,7 @@ def _sink(backlog: SinkBacklog) -> Facts:
     }
 
 
-def about(db: sqlite3.Connection, query: str) -> Facts:
+def about(db: sqlite3.Connection, query: str, sees: Visible = ALL) -> Facts:
     """What is known of a Message-ID (with or without angle brackets) or an address; which one is found out.
 
     `messages` is empty where nothing of that name was sent; `note` says so in words. `waiting_reports` counts
@@ -79,9 +82,10 @@ def about(db: sqlite3.Connection, query: str) -> Facts:
     key = message_id_key(query)
     messages = [sent_queries.load_message(db, number) for number in sorted(_numbers(db, key))]
     found = [_message(db, message, sent_queries.recipients_of(db, message.id)) for message in messages]
-    waiting = 0 if found else len(report_queries.reports_with_keys(db, [key]))
+    waiting = 0 if found or sees is not ALL else len(report_queries.reports_with_keys(db, [key]))
     if not found and not waiting:
         found = list(_of_address(db, query))
+    found = [message for message in found if sees.account(message["account"])]
     facts: Facts = {"query": query, "messages": found, "waiting_reports": waiting}
     if not found:
         facts["note"] = _nothing_found(query, waiting)
@@ -164,11 +168,12 @@ def _evidence(db: sqlite3.Connection, recipient: StoredRecipient) -> Iterator[Fa
         }
 
 
-def _last_events(db: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
-    return db.execute(
-        "SELECT id, type, created_at, body FROM event WHERE body IS NOT NULL ORDER BY created_at DESC, id LIMIT ?",
-        (MAX_EVENTS,),
-    ).fetchall()
+def _last_events(db: sqlite3.Connection, sees: Visible) -> list[tuple[str, str, int, str]]:
+    rows = db.execute(
+        "SELECT id, type, created_at, body FROM event WHERE body IS NOT NULL ORDER BY number DESC LIMIT ?",
+        (MAX_EVENTS if sees is ALL else MAX_LOOKED_AT,),
+    )
+    return [row for row in rows if sees.event(json.loads(row[3]))][:MAX_EVENTS]
 
 
 def _last_event(identifier: str, kind: str, created_at: int, body: str) -> Facts:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mdnwatch.problems import quoted
-from mdnwatch.settings import Backfill, Duration, MailAddress, Secret, Settings, Size
+from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Settings, Size
 
 IMPLICIT_TLS_PORT = 993  # RFC 8314 §3.2
 PLAIN_PORT = 143
@@ -61,6 +61,10 @@ class ImapSettings(Settings):
             examples=[["sales@example.org"]],
         ),
     ]
+    visible_to: Annotated[
+        tuple[LocalName, ...],
+        Field(description='Users and "@groups" who see this account by the local socket; default: whoever may ask.'),
+    ] = ()
     folders: Annotated[
         tuple[str, ...],
         Field(min_length=1, description="Folders in which reports arrive: names, or special uses such as \\\\Junk."),

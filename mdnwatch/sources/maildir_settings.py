@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mdnwatch.settings import Backfill, Duration, MailAddress, Settings, Size
+from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Settings, Size
 
 
 class MaildirSettings(Settings):
@@ -24,6 +24,10 @@ class MaildirSettings(Settings):
         tuple[MailAddress, ...],
         Field(min_length=1, description="The addresses whose mail this is.", examples=[["app@example.org"]]),
     ]
+    visible_to: Annotated[
+        tuple[LocalName, ...],
+        Field(description='Users and "@groups" who see this account by the local socket; default: whoever may ask.'),
+    ] = ()
     folders: Annotated[tuple[str, ...], Field(min_length=1, description="Folders in which reports arrive.")] = (
         "INBOX",
     )

@@ -30,12 +30,26 @@ def insert_event(  # noqa: PLR0913 - the columns of a row
     silent: bool = False,
 ) -> bool:
     """Keep an event; False where it has happened already. A silent one is told to nobody, now or later."""
+    (number,) = db.execute("UPDATE event_counter SET last = last + 1 RETURNING last").fetchone()
+    body = None if silent else event.body
     cursor = db.execute(
-        "INSERT INTO event (id, type, message, recipient, sequence, created_at, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO NOTHING",
-        (event.id, event.type.value, message, recipient, sequence, to_ms(now), None if silent else event.body),
+        "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (event.id, event.type.value, message, recipient, sequence, to_ms(now), body, number),
     )
     return cursor.rowcount == 1
+
+
+def last_number(db: sqlite3.Connection) -> int:
+    """The last number that was given to an event; 0 before the first."""
+    (number,) = db.execute("SELECT last FROM event_counter").fetchone()
+    return int(number)
+
+
+def events_after(db: sqlite3.Connection, number: int, limit: int) -> list[tuple[int, str]]:
+    """The number and the body of events that were told after one, the oldest first."""
+    sql = "SELECT number, body FROM event WHERE number > ? AND body IS NOT NULL ORDER BY number LIMIT ?"
+    return db.execute(sql, (number, limit)).fetchall()
 
 
 def count_in_hour(db: sqlite3.Connection, kind: EventType, account: str, hour: int) -> int:
