@@ -14,13 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import mdnwatch.sinks
 import mdnwatch.sources
 from mdnwatch.errors import ConfigError
 from mdnwatch.model.authenticity import Grade
-from mdnwatch.problems import Place, described, not_one_of, quoted, written
+from mdnwatch.problems import Place, described, duration, not_one_of, quoted, written
 from mdnwatch.settings import Duration, Secret, Settings
 from mdnwatch.sinks.base import SinkSettings
 from mdnwatch.sources.imap_settings import is_loopback
@@ -153,8 +153,28 @@ class Config(Settings):
     connections_per_host: Annotated[
         int, Field(ge=1, description="Connections to one host at a time; an account without one is down, and says so.")
     ] = 1000
+    overdue_after: Annotated[
+        tuple[Annotated[Duration, Field(gt=timedelta(0))], ...],
+        Field(description="How long after sending a recipient's silence is told, each once; [] for never."),
+    ] = (timedelta(days=3),)
+    overdue_of: Annotated[
+        Literal["requested", "all"],
+        Field(description='Whose silence: "requested", of whom a receipt or delivery report was asked, or "all".'),
+    ] = "requested"
+    watch_for: Annotated[
+        Duration, Field(gt=timedelta(0), description="How long after sending a message is settled, whatever was heard.")
+    ] = timedelta(days=30)
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if late := [step for step in self.overdue_after if step >= self.watch_for]:
+            raise ValueError(
+                f"overdue_after: {duration(max(late))} is not before the end of the watch "
+                f"(watch_for, {duration(self.watch_for)}): name an earlier time, or watch for longer"
+            )
+        return self
 
     @property
     def socket(self) -> Path:

@@ -23,12 +23,15 @@ from mdnwatch import __version__, local_api, metrics_endpoint, retention, status
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
+from mdnwatch.followups import Followups
 from mdnwatch.log import configure as configure_log
 from mdnwatch.mail.wanted import wanted
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
+from mdnwatch.model.followup import Watch
+from mdnwatch.model.received import Role
 from mdnwatch.model.stored import to_ms
 from mdnwatch.outages import Outages
 from mdnwatch.outbox import Outbox
@@ -132,6 +135,15 @@ class _Daemon:
             now=now,
             log=log,
         )
+        self._followups = Followups(
+            store,
+            watch=lambda: _watch_of(self._config),
+            read_until=self._read_until,
+            enqueue=self._enqueue,
+            told=self._wake_outbox,
+            now=now,
+            log=log,
+        )
         self._watched: dict[str, _Watched] = {}
         self._reload_problems: list[str] = []
         self._answers = Answers(store, self, now)
@@ -209,6 +221,7 @@ class _Daemon:
             others = [
                 group.create_task(self._outages.run(), name="outages"),
                 group.create_task(self._retention(), name="retention"),
+                group.create_task(self._followups.run(), name="followups"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
                 group.create_task(self._tell_progress(), name="progress"),
                 group.create_task(self._reload_when_told(reload, path, group), name="reload"),
@@ -231,6 +244,16 @@ class _Daemon:
 
     async def _retention(self) -> None:
         await retention.run(self._store, lambda: self._config, now, self._log)
+
+    def _read_until(self) -> dict[str, datetime]:
+        """Of each account that is read, until when all that arrived is handled."""
+        found = {}
+        for name, watched in self._watched.items():
+            inboxes = [one for one in watched.source.health().folders if one.found and one.role is Role.INBOX]
+            times = [one.last_agreement for one in inboxes if one.last_agreement is not None]
+            if times and len(times) == len(inboxes):
+                found[name] = min(times)
+        return found
 
     async def _feed_watchdog(self) -> None:
         """Tell systemd that all is alive, as long as it is: loop, writer thread, outbox and every source."""
@@ -348,6 +371,10 @@ def _build_sink(settings: SinkSettings) -> Sink:
 def _is_stale(watched: _Watched, wanted: AccountSettings | None) -> bool:
     """Whether an account has to be begun anew: what failed for a refused password may have got another one."""
     return watched.settings != wanted or watched.source.health().state is SourceState.DOWN
+
+
+def _watch_of(config: Config) -> Watch:
+    return Watch(tuple(sorted(config.overdue_after)), config.overdue_of == "all", config.watch_for)
 
 
 def _rules(config: Config) -> Rules:

@@ -309,8 +309,10 @@ def _document(home: Path, maildir: Path, url: str, secret: str) -> dict[str, Any
         # A demo is watched by somebody who waits.
         "poll_interval": "50ms",
     }
-    webhook = {"kind": "webhook", "name": "receiver", "url": url, "secrets": [secret], "allow_private": True}
-    log = {"kind": "log", "name": "events", "path": home / "events.jsonl"}
+    # What the table shows; that a message is settled stands in none of its rows.
+    told = {"events": ["recipient.*", "report.*"]}
+    webhook = {"kind": "webhook", "name": "receiver", "url": url, "secrets": [secret], "allow_private": True, **told}
+    log = {"kind": "log", "name": "events", "path": home / "events.jsonl", **told}
     return {"state_dir": home / "state", "runtime_dir": home, "accounts": [account], "sinks": [webhook, log]}
 
 

@@ -15,6 +15,8 @@ from mdnwatch.model.text import clean
 STYLES: Mapping[str, str] = MappingProxyType(
     {
         "replied": "bold green",
+        "overdue": "yellow",
+        "settled": "dim",
         "displayed": "bold green",
         "delivered": "green",
         "relayed": "cyan",
@@ -67,7 +69,13 @@ def words_of(event: Mapping[str, Any]) -> Words:
     """The words for an event as it stands in a webhook or in the status log, whatever is missing in it."""
     data = _table(event, "data")
     recipient = data.get("recipient")
-    if isinstance(recipient, Mapping):
+    who: object
+    what: object
+    if "overdue" in data:
+        who, what = _table(data, "recipient").get("address"), "overdue"
+    elif "expired" in data:
+        who, what = f"{_table(data, 'recipients').get('total')} recipient(s)", "settled"
+    elif isinstance(recipient, Mapping):
         who, what = recipient.get("address"), recipient.get("summary")
     else:
         names = (recipient, data.get("sink"), data.get("source"), data.get("account"))
@@ -101,6 +109,11 @@ def why_of(data: Mapping[str, Any]) -> str:
     evidence = _table(data, "evidence")
     if evidence:
         return _of_evidence(evidence)
+    if "overdue" in data:
+        return f"nothing heard for {_long(_table(data, 'overdue').get('after_seconds'))} after it was sent"
+    if "expired" in data:
+        counts = [f"{n} {word}" for word, n in _table(data, "recipients").items() if word != "total"]
+        return ("its watch is over: " if data["expired"] else "") + ", ".join(counts)
     reasons = data.get("reasons")
     if isinstance(reasons, list):
         return ", ".join(REASONS[code][1] if code in REASONS else str(code) for code in reasons)
@@ -108,6 +121,15 @@ def why_of(data: Mapping[str, Any]) -> str:
     if isinstance(candidates, list):
         return f"it could be about any of {len(candidates)} messages"
     return str(data.get("reason") or data.get("summary") or "")
+
+
+def _long(seconds: object) -> str:
+    if not isinstance(seconds, int):
+        return "some time"
+    for unit, length in (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE)):
+        if seconds >= 2 * length.total_seconds():
+            return f"{seconds / length.total_seconds():.3g} {unit}"
+    return f"{seconds} seconds"
 
 
 def _of_evidence(evidence: Mapping[str, Any]) -> str:

@@ -76,6 +76,7 @@ class ReadSent:
 
     place: Place
     sent: SentMessage
+    follow: bool = True  # False for what was sent before it was watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def read_item(message: RawMessage, own: Mapping[str, Collection[str]] = NO_ADDRE
     try:
         if message.role is Role.SENT:
             sent = read_sent(message.data, message.place.account)
-            return None if sent is None else ReadSent(message.place, sent)
+            return None if sent is None else ReadSent(message.place, sent, message.announce)
         return _report_item(message, _read(message.data), own.get(message.place.account, ()))
     except Exception as error:  # noqa: BLE001 - one bad message must not stop the mailbox; it is told and kept
         return _failed_on(message.place, message.data, error)
@@ -283,7 +284,7 @@ def _record(unit: Unit, item: Item) -> Outcome:
 
 def _record_item(unit: Unit, item: Item) -> Outcome:
     if isinstance(item, ReadSent):
-        record_sent(unit, item.sent)
+        record_sent(unit, item.sent, follow=item.follow)
         return Outcome(item, "sent")
     if isinstance(item, Unusable):
         record_malformed(unit, item.report_id, item.place, item.reason)

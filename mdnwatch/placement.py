@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from mdnwatch import settlement
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded, grade
 from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent, message_id_key
@@ -25,6 +26,7 @@ from mdnwatch.model.event import (
 )
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
+from mdnwatch.model.followup import is_settled
 from mdnwatch.model.received import Place
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, add
@@ -34,6 +36,9 @@ from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 
 MS_PER_HOUR = 3_600_000
+
+# A copy may be dated by a clock that is ahead; one dated later than this says nothing of when it was sent.
+CLOCKS_APART = timedelta(days=1)
 
 # Evidence that an answer gives, which makes nobody a recipient.
 REPLIES = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED})
@@ -66,9 +71,13 @@ class Unit:
     placed: list[tuple[str, str]] = field(default_factory=list)  # rung and grade of evidence that was matched
 
 
-def record_sent(unit: Unit, sent: SentMessage) -> None:
-    """Keep a sent message, and place what has waited for it."""
-    _, changed = sent_queries.save_sent(unit.db, sent)
+def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
+    """Keep a sent message, and place what has waited for it.
+
+    `follow`: the silence of its recipients is told; not of mail that was sent before it was watched.
+    """
+    followed = follow and sent.date is not None and sent.date <= unit.now + CLOCKS_APART
+    _, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
     if not changed:
         return
     for claimed in reply_queries.claim(unit.db, message_id_key(sent.message_id), sent.recipients):
@@ -229,6 +238,7 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
     recipient: StoredRecipient,
 ) -> None:
     after = replace(recipient, state=add(recipient.state, piece))
+    silent = not (report.announce or unit.rules.announce_backfill)
     identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
     if event_type_of(piece.kind) is not None and not event_queries.is_known(unit.db, identifier):
         after = replace(after, sequence=recipient.sequence + 1)
@@ -242,7 +252,6 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
             rung=match.rung.value,
             now=unit.now,
         )
-        silent = not (report.announce or unit.rules.announce_backfill)
         event_queries.insert_event(
             unit.db,
             event,
@@ -256,6 +265,18 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
             _enqueue(unit, event)
     if after != recipient:
         sent_queries.save_state(unit.db, after)
+    if is_settled(after.state):
+        _close(unit, message, after, silent=silent)
+
+
+def _close(unit: Unit, message: StoredMessage, recipient: StoredRecipient, *, silent: bool) -> None:
+    """Nothing more is awaited of a recipient; of the last one this is told."""
+    event = settlement.close(unit.db, message, recipient, unit.now)
+    if event is None:
+        return
+    event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent)
+    if not silent:
+        _enqueue(unit, event)
 
 
 def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientState) -> RecipientFacts:

@@ -1,17 +1,14 @@
-"""What is kept for how long: sweeps over indexed tables, now and then; the only module that knows apscheduler."""
+"""What is kept for how long: sweeps over indexed tables, now and then."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
 from mdnwatch.store import event_queries, reply_queries, report_queries
+from mdnwatch.sweeps import run_every
 
 T = TypeVar("T")
 
@@ -58,10 +55,7 @@ class Limits(Protocol):
 
 
 async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], datetime], log: Log) -> None:
-    """Sweep at the start and every hour until cancelled. A sweep that fails is logged, and the next one is tried.
-
-    `limits` is asked anew for each sweep.
-    """
+    """Sweep at the start and every hour until cancelled; `limits` is asked anew for each sweep."""
 
     async def sweep() -> None:
         at, allowed = now(), limits()
@@ -69,18 +63,7 @@ async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], dat
         if dropped:
             log.info("waiting reports dropped", reports=dropped)
 
-    def failed(event: JobExecutionEvent) -> None:
-        log.error("sweep failed", error=f"{type(event.exception).__name__}: {event.exception}")
-
-    # A sweep that is late is still due; several that are late are one.
-    scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    scheduler.add_job(sweep, "interval", seconds=SWEEP_INTERVAL.total_seconds(), next_run_time=now())
-    scheduler.start()
-    try:
-        await asyncio.Event().wait()
-    finally:
-        scheduler.shutdown(wait=False)
+    await run_every(SWEEP_INTERVAL, sweep, now, log)
 
 
 def _sweep(db: sqlite3.Connection, limits: Limits, now: datetime) -> int:

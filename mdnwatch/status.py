@@ -13,10 +13,9 @@ from typing import Any
 from mdnwatch.event_words import when
 from mdnwatch.model.address import without_case, without_sub_address
 from mdnwatch.model.correlation import message_id_key
-from mdnwatch.model.event import state_facts
-from mdnwatch.model.state import RecipientState
+from mdnwatch.model.event import settled_event_id, state_facts, times_facts
 from mdnwatch.model.stored import from_ms
-from mdnwatch.store import outbox_queries, report_queries, sent_queries
+from mdnwatch.store import event_queries, outbox_queries, report_queries, sent_queries
 from mdnwatch.store.outbox_queries import SinkBacklog
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
@@ -120,6 +119,7 @@ def _message(db: sqlite3.Connection, message: StoredMessage, recipients: list[St
         "sent_at": _time(message.sent_at),
         "reference": message.reference,
         "requested": {"mdn": message.requested.mdn, "dsn": list(message.requested.dsn)},
+        "settled": event_queries.is_known(db, settled_event_id(message)),
         "recipients": [_recipient(db, recipient) for recipient in recipients],
     }
 
@@ -135,20 +135,8 @@ def _recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> Facts:
         "handed_over_to": list(state.handed_over_to),
         "reasons": list(state.reasons),
         "warnings": list(state.warnings),
-        "times": _times(state),
+        "times": times_facts(state, _time),
         "evidence": list(_evidence(db, recipient)),
-    }
-
-
-def _times(state: RecipientState) -> Facts:
-    return {
-        kind.value: {
-            "first_claimed": _time(times.first_claimed),
-            "last_claimed": _time(times.last_claimed),
-            "first_observed": _time(times.first_observed),
-            "last_observed": _time(times.last_observed),
-        }
-        for kind, times in state.times.items()
     }
 
 
@@ -164,6 +152,7 @@ def _evidence(db: sqlite3.Connection, recipient: StoredRecipient) -> Iterator[Fa
             "rung": rung,
             "grade": graded.grade.value,
             "grade_reasons": list(graded.reasons),
+            "return_date": piece.return_date.isoformat() if piece.return_date else None,
             "fields": dict(piece.details),
         }
 
@@ -263,19 +252,32 @@ def _lines_about(facts: Mapping[str, Any]) -> Iterator[str]:
     if "note" in facts:
         yield str(facts["note"])
     for message in facts["messages"]:
-        asked = "a receipt was asked for" if message["requested"]["mdn"] else "no request for a receipt in the copy"
+        asked = _asked(message["requested"])
         yield f"{message['message_id']}  {message['subject']}"
         yield f"  sent {message['sent_at'] or 'at an unknown time'} by {message['account']}; {asked}"
         for recipient in message["recipients"]:
             yield from _recipient_lines(recipient)
+        if message["settled"]:
+            yield "  settled: nothing more is awaited"
+
+
+def _asked(requested: Mapping[str, Any]) -> str:
+    """What was asked of each recipient, without which silence cannot be read."""
+    asked = ["a receipt"] if requested["mdn"] else []
+    if requested["dsn"]:
+        asked.append(f"delivery reports ({', '.join(requested['dsn'])})")
+    return f"asked for: {' and '.join(asked)}" if asked else "nothing was asked for, as far as the copy shows"
 
 
 def _recipient_lines(recipient: Mapping[str, Any]) -> Iterator[str]:
     beside = [*recipient["flags"], *([] if recipient["addressed"] else ["never addressed"])]
+    if "return_date" in recipient:
+        beside.append(f"away until {recipient['return_date']}")
     summary = recipient["summary"] if recipient["evidence"] else "no evidence"
     yield f"  {recipient['address']}: {summary}" + (f" ({', '.join(beside)})" if beside else "")
     for piece in recipient["evidence"]:
         reasons = f" ({', '.join(piece['grade_reasons'])})" if piece["grade_reasons"] else ""
-        when = piece["claimed_at"] or piece["observed_at"]
-        yield f"    {piece['kind']} {when}, matched by {piece['rung']}, {piece['grade']}{reasons}"
+        claimed = f" {piece['claimed_at']}," if piece["claimed_at"] else ""
+        when = f"{claimed} arrived {piece['observed_at']}"
+        yield f"    {piece['kind']}{when}, matched by {piece['rung']}, {piece['grade']}{reasons}"
         yield from (f"      {name}: {piece['fields'][name]}" for name in TELLING_FIELDS if name in piece["fields"])

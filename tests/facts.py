@@ -108,6 +108,7 @@ def block(
     original: str | None = None,
     status: str | None = None,
     remote_mta: str | None = None,
+    retry_until: datetime | None = None,
 ) -> RecipientBlock:
     return RecipientBlock(
         final_recipient=rfc822(final) if final else None,
@@ -116,6 +117,7 @@ def block(
         action_as_sent=action.value,
         status=status,
         remote_mta=Typed("dns", remote_mta) if remote_mta else None,
+        will_retry_until=retry_until,
     )
 
 

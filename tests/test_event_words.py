@@ -53,6 +53,22 @@ def test_a_recipients_event_tells_who_what_why_about_which_message_and_how_surel
         ),
         (event("report.malformed", account="sales", reason="no fields"), "sales", "malformed", "no fields"),
         (event("report.suspicious", account="sales", summary="more"), "sales", "suspicious", "more"),
+        (
+            event(
+                "recipient.overdue",
+                recipient={"address": "bob@there.example", "summary": "relayed"},
+                overdue={"after_seconds": 259200},
+            ),
+            "bob@there.example",
+            "overdue",
+            "nothing heard for 3 days after it was sent",
+        ),
+        (
+            event("message.settled", expired=True, recipients={"total": 3, "displayed": 1, "unknown": 2}),
+            "3 recipient(s)",
+            "settled",
+            "its watch is over: 1 displayed, 2 unknown",
+        ),
     ],
 )  # fmt: skip
 def test_other_events_tell_what_they_are_about(told: dict[str, Any], who: str, what: str, reason: str) -> None:

@@ -53,9 +53,9 @@ def test_a_message_tells_of_each_recipient_and_of_silence_as_silence(db: sqlite3
     record(db, sent_message(recipients=["bob@there.example", "carol@there.example"], mdn=True), mdn(head()))
     assert lines(db, "<offer@mail.example>").splitlines() == [
         "<offer@mail.example>  Offer",
-        "  sent 2026-11-23T09:00:00Z by sales; a receipt was asked for",
+        "  sent 2026-11-23T09:00:00Z by sales; asked for: a receipt",
         "  bob@there.example: displayed",
-        "    displayed 2026-11-23T10:00:00Z, matched by original-message-id, consistent",
+        "    displayed 2026-11-23T10:00:00Z, arrived 2026-11-24T09:00:00Z, matched by original-message-id, consistent",
         "  carol@there.example: no evidence",
     ]
 
@@ -100,8 +100,12 @@ def test_the_overview_counts_reports_rungs_and_what_waits(db: sqlite3.Connection
     assert facts["reports"] == {"matched": 2, "waiting": 1}
     assert facts["rungs"] == {"original-message-id": 1, "returned-message-id": 1}
     (sink,) = facts["sinks"]
-    assert (sink["name"], sink["state"], sink["waiting"]) == ("crm", "up", 2)
-    assert {event["type"] for event in facts["last_events"]} == {"recipient.displayed", "recipient.failed"}
+    assert (sink["name"], sink["state"], sink["waiting"]) == ("crm", "up", 3)
+    assert {event["type"] for event in facts["last_events"]} == {
+        "recipient.displayed",
+        "recipient.failed",
+        "message.settled",
+    }
 
 
 def test_the_last_events_name_the_recipient_also_where_a_report_is_suspicious(db: sqlite3.Connection) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mdnwatch.model.address import canonical
@@ -111,6 +111,47 @@ def report_event(kind: EventType, report_id: str, data: Mapping[str, Any], now: 
     return Event(identifier, kind, identifier, _body(kind, {"id": identifier, "report_id": report_id, **data}, now))
 
 
+def overdue_event_id(message: MessageFacts, recipient: str, step: timedelta) -> str:
+    """The id of the event that a recipient was silent for so long."""
+    seconds = str(round(step.total_seconds()))
+    return event_id(message.message_id, message.from_address, canonical(recipient), "overdue", seconds)
+
+
+def overdue_event(  # noqa: PLR0913, PLR0917 - what an event names
+    identifier: str, sequence: int, message: MessageFacts, recipient: RecipientFacts, step: timedelta, now: datetime
+) -> Event:
+    """The event that nothing was heard of a recipient for so long after sending; `now` is aware UTC."""
+    kind = EventType.RECIPIENT_OVERDUE
+    data = {
+        "id": identifier,
+        "sequence": sequence,
+        "message": _message(message),
+        "recipient": _recipient(recipient),
+        "overdue": {"after_seconds": round(step.total_seconds())},
+    }
+    return Event(identifier, kind, f"{message.message_id} {canonical(recipient.address)}", _body(kind, data, now))
+
+
+def settled_event_id(message: MessageFacts) -> str:
+    """The id of the event that a message is settled."""
+    return event_id(message.message_id, message.from_address, "", "settled")
+
+
+def settled_event(message: MessageFacts, summaries: Mapping[str, int], now: datetime, *, expired: bool) -> Event:
+    """The event that nothing more is awaited of a message; `summaries` counts its recipients, `now` is aware UTC.
+
+    `expired`: since its watch is over, and not because every recipient failed, declined, displayed or replied.
+    """
+    kind, identifier = EventType.MESSAGE_SETTLED, settled_event_id(message)
+    data = {
+        "id": identifier,
+        "message": _message(message),
+        "expired": expired,
+        "recipients": {"total": sum(summaries.values()), **dict(sorted(summaries.items()))},
+    }
+    return Event(identifier, kind, message.message_id, _body(kind, data, now))
+
+
 def flood_event(kind: EventType, account: str, hour: int, now: datetime) -> Event:
     """Said once an hour in place of the events of a type that come by the thousand."""
     identifier = event_id(kind.value, "flood", account, str(hour))
@@ -164,6 +205,7 @@ def _recipient(recipient: RecipientFacts) -> dict[str, Any]:
         "address": clean(recipient.address),
         "addressed": recipient.addressed,
         **state_facts(recipient.after),
+        "times": times_facts(recipient.after, _time),
         "before": state_facts(recipient.before),
     }
     if not recipient.addressed:
@@ -182,6 +224,19 @@ def state_facts(state: RecipientState) -> dict[str, Any]:
     if state.return_date is not None:
         facts["return_date"] = state.return_date.isoformat()
     return facts
+
+
+def times_facts(state: RecipientState, form: Callable[[datetime | None], str | None]) -> dict[str, Any]:
+    """The first and last time of each fact, as the reports claim and as the mail servers observed, each as text."""
+    return {
+        kind.value: {
+            "first_claimed": form(times.first_claimed),
+            "last_claimed": form(times.last_claimed),
+            "first_observed": form(times.first_observed),
+            "last_observed": form(times.last_observed),
+        }
+        for kind, times in sorted(state.times.items())
+    }
 
 
 def _evidence(piece: Evidence) -> dict[str, Any]:

@@ -126,6 +126,10 @@ class FolderWatch:
         # Without a backfill there is nothing old: what is listed has come since.
         return self._settings.backfill is None or _time(entry.received) >= self._began - _TICKS
 
+    def _is_new(self, entry: Entry) -> bool:
+        # Of sent mail some is urgent that was there before.
+        return self.role is Role.INBOX or _time(entry.received) >= self._began - _TICKS
+
     def _note(self, entries: Iterable[Entry]) -> None:
         fresh = [entry for entry in entries if entry.name not in self._pending]
         # The path of a pending message changes when it is flagged.
@@ -139,7 +143,9 @@ class FolderWatch:
         wanted = _header_alone if self.role is Role.SENT else self._context.wanted
         entries = [self._pending[name] for name in names]
         contents = await asyncio.to_thread(read, entries, self._settings.max_message_size, wanted)
-        messages = [self._raw(entry, data, announce=announce) for entry, data in contents.wanted]
+        messages = [
+            self._raw(entry, data, announce=announce and self._is_new(entry)) for entry, data in contents.wanted
+        ]
         if contents.done:
             await self._hand_over(messages, names=[entry.name for entry in contents.done])
         self._settle(queue, contents)

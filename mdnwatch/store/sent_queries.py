@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from mdnwatch.model.address import canonical, find, split, without_sub_address
 from mdnwatch.model.correlation import message_id_key
@@ -38,15 +39,16 @@ class StoredRecipient:
 
 
 _MESSAGE_COLUMNS = "id, message_id, from_address, account, subject, sent_at, requested, envelope_id, reference"
-# Most addresses are their own mailbox (lower-case, without sub-address), and are kept once: see `_kept`.
+# Most addresses are their own mailbox (lower-case, without sub-address), and are kept once: see `kept`.
 _ADDRESS = "iif(address = '', mailbox, address)"
 _RECIPIENT_COLUMNS = f"message, {_ADDRESS}, addressed, sequence, state"
 
 
-def save_sent(db: sqlite3.Connection, sent: SentMessage) -> tuple[int, bool]:
+def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | None = None) -> tuple[int, bool]:
     """Keep a copy: its message's row number, and whether this told anything that was not known.
 
-    Copies with the same Message-ID and From are one message, their recipients united.
+    Copies with the same Message-ID and From are one message, their recipients united. `look_at` is when the silence
+    of recipients that are new is looked at first, aware UTC; None: never.
     """
     message_id, sender = message_id_key(sent.message_id)[2:], canonical(sent.from_address)
     sql = f"SELECT {_MESSAGE_COLUMNS} FROM sent_message WHERE message_id = ? AND from_address = ?"  # noqa: S608 - constants
@@ -55,7 +57,7 @@ def save_sent(db: sqlite3.Connection, sent: SentMessage) -> tuple[int, bool]:
     message = known.id if known else _insert_message(db, sent, message_id, sender)
     changed = known is None or _unite(db, known, sent)
     for address in sent.recipients:
-        changed |= _add_addressed(db, message, address)
+        changed |= _add_addressed(db, message, address, to_ms(look_at))
     return message, changed
 
 
@@ -104,29 +106,25 @@ def _requested_content(requested: Requested) -> str:
     return dump({"mdn": requested.mdn, "dsn": list(requested.dsn)})
 
 
-def _add_addressed(db: sqlite3.Connection, message: int, address: str) -> bool:
+def _add_addressed(db: sqlite3.Connection, message: int, address: str, look_at: int | None) -> bool:
     wanted = canonical(address)
     for known in _same_mailbox(db, message, address):
         if canonical(known.address) == wanted:
             if known.addressed:
                 return False
             db.execute(
-                "UPDATE recipient SET addressed = 1 WHERE message = ? AND mailbox = ? AND address = ?",
-                (message, *_kept(known.address)),
+                "UPDATE recipient SET addressed = 1, due_at = ? WHERE message = ? AND mailbox = ? AND address = ?",
+                (look_at, message, *kept(known.address)),
             )
             return True
-    _insert_recipient(db, message, address, addressed=True)
+    db.execute(
+        "INSERT INTO recipient (message, mailbox, address, addressed, due_at) VALUES (?, ?, ?, 1, ?)",
+        (message, *kept(address), look_at),
+    )
     return True
 
 
-def _insert_recipient(db: sqlite3.Connection, message: int, address: str, *, addressed: bool) -> None:
-    db.execute(
-        "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?)",
-        (message, *_kept(address), int(addressed)),
-    )
-
-
-def _kept(address: str) -> tuple[str, str]:
+def kept(address: str) -> tuple[str, str]:
     """The columns `mailbox` and `address` of an address."""
     mailbox = without_sub_address(address)
     return mailbox, "" if address == mailbox else address
@@ -204,14 +202,14 @@ def keep_recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
     """Keep a recipient that was never addressed, if it is not kept already."""
     db.execute(
         "INSERT INTO recipient (message, mailbox, address, addressed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (recipient.message, *_kept(recipient.address), int(recipient.addressed)),
+        (recipient.message, *kept(recipient.address), int(recipient.addressed)),
     )
 
 
 def load_recipient(db: sqlite3.Connection, message: int, address: str) -> StoredRecipient | None:
     """The recipient of a row; the address exactly as kept."""
     sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND mailbox = ? AND address = ?"  # noqa: S608 - constants
-    row = db.execute(sql, (message, *_kept(address))).fetchone()
+    row = db.execute(sql, (message, *kept(address))).fetchone()
     return _recipient(row) if row else None
 
 
@@ -249,7 +247,7 @@ def save_state(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
             None if content == "{}" else content,
             recipient.sequence,
             recipient.message,
-            *_kept(recipient.address),
+            *kept(recipient.address),
         ),
     )
 
@@ -259,5 +257,5 @@ def forget_if_empty(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
     if not recipient.addressed and not recipient.state.times and recipient.sequence == 0:
         db.execute(
             "DELETE FROM recipient WHERE message = ? AND mailbox = ? AND address = ?",
-            (recipient.message, *_kept(recipient.address)),
+            (recipient.message, *kept(recipient.address)),
         )

@@ -68,6 +68,14 @@ def test_an_event_names_message_recipient_evidence_rung_and_grade() -> None:
                 "delivery": "delivered",
                 "reading": "displayed",
                 "flags": [],
+                "times": {
+                    "displayed": {
+                        "first_claimed": "2026-11-23T10:00:00.000Z",
+                        "last_claimed": "2026-11-23T10:00:00.000Z",
+                        "first_observed": "2026-11-23T10:00:00.000Z",
+                        "last_observed": "2026-11-23T10:00:00.000Z",
+                    }
+                },
                 "before": {"summary": "unknown", "delivery": "unknown", "reading": "none", "flags": []},
             },
             "evidence": {
