@@ -59,6 +59,11 @@ def left_out(what: str, reason: str) -> Figure:
     return Figure(f"{what}: left out, {reason}", "", None, None, "", "", None)
 
 
+def failed(what: str, error: Exception) -> Figure:
+    """A measurement that did not come to its end."""
+    return Figure(f"{what}: {type(error).__name__}", "", None, None, "", "to be measured", False)  # noqa: FBT003 - `holds`
+
+
 def p95(values: Sequence[float]) -> float:
     """The value that 95 of 100 do not exceed."""
     return statistics.quantiles(values, n=20, method="inclusive")[-1]

@@ -3,8 +3,8 @@
     python tests/bench/run.py [NAME...]
 
 Without names all are measured, which takes about a quarter of an hour; a name is that of a file here: `bench_NAME.py`.
-It prints one table and exits with 1 where a target is missed. Machines differ and are never idle, so what counts are
-ratios and differences to the floor; a figure near its target is worth a second run.
+It prints one table and exits with 1 where a target is missed, or something could not be measured. Machines differ and
+are never idle, so what counts are ratios and differences to the floor; a figure near its target is worth a second run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ HERE = Path(__file__).parent
 # The helpers of the tests are found as they find each other, wherever this is started.
 sys.path.insert(0, str(HERE.parent))
 
-from bench.figures import Figure, table  # noqa: E402 - found only now
+from bench.figures import Figure, failed, table  # noqa: E402 - found only now
 
 PREFIX = "bench_"
 
@@ -30,9 +31,13 @@ def names() -> list[str]:
 
 
 def measured(name: str) -> Iterator[Figure]:
-    """The figures of one file."""
+    """The figures of one file. What ends one measurement leaves the others alone."""
     print(f"measuring {name} ...", file=sys.stderr, flush=True)
-    yield from importlib.import_module(f"bench.{PREFIX}{name}").figures()
+    try:
+        yield from importlib.import_module(f"bench.{PREFIX}{name}").figures()
+    except Exception as error:  # noqa: BLE001 - the table tells that it failed, and the trace why
+        traceback.print_exc()
+        yield failed(name, error)
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from servers.daemon import until
 from servers.dovecot import Dovecot
 from servers.next_hop import next_hop
 
@@ -115,10 +116,19 @@ class Postfix:
 
 
 def add_user(server: Dovecot, address: str) -> None:
-    """A further mailbox on a Dovecot that knows one; Dovecot reads its list of users anew when that changes."""
+    """A further mailbox on a Dovecot that knows one; back when Dovecot has read its list of users anew."""
     users = server.base / "users"
     row = f"{address}:{{PLAIN}}pw:{server.owner.pw_uid}:{server.owner.pw_gid}::{server.base}/mail/{address}::\n"
     users.write_text(users.read_text() + row)
+    # It looks whether the list has changed at most once a second.
+    until(lambda: _is_known(server, address), f"a user {address}")
+
+
+def _is_known(server: Dovecot, address: str) -> bool:
+    try:
+        return bool(server.doveadm("user", address))
+    except subprocess.CalledProcessError:
+        return False
 
 
 def _expect(code: int, answer: tuple[int, bytes]) -> None:
