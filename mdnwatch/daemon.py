@@ -19,7 +19,7 @@ import structlog
 
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch import __version__, local_api, metrics_endpoint, retention, status, systemd
+from mdnwatch import __version__, local_api, metrics_endpoint, retention, status_lines, systemd
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
@@ -277,7 +277,7 @@ class _Daemon:
             for watched in self._watched.values():
                 for folder in watched.source.health().folders:
                     if folder.backfill is not None:
-                        words = status.progress(**dataclasses.asdict(folder.backfill))
+                        words = status_lines.progress(**dataclasses.asdict(folder.backfill))
                         self._log.info(words, account=watched.settings.name, folder=folder.name)
 
     async def _reload_when_told(self, reload: asyncio.Event, path: Path | None, group: asyncio.TaskGroup) -> None:

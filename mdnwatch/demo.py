@@ -9,6 +9,7 @@ import hmac
 import json
 import secrets
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -167,12 +168,19 @@ def what_to_try(home: Path) -> Iterator[str]:
     """The commands for somebody who wants to look at what is left."""
     yield f"\nEverything is left in {home}. Try next:"
     home = Path(shlex.quote(str(home)))
-    config = f"--config {home / 'config.toml'}"
-    yield f"  mdnwatch status {config}"
-    yield f"  mdnwatch status ghost@builder.example {config}"
-    yield f"  mdnwatch log --where summary=failed {home / 'events.jsonl'}"
-    yield f"  mdnwatch parse {home / 'Maildir'}"
+    config, command = f"--config {home / 'config.toml'}", shlex.quote(_command())
+    yield f"  {command} status {config}"
+    yield f"  {command} status ghost@builder.example {config}"
+    yield f"  {command} log --where summary=failed {home / 'events.jsonl'}"
+    yield f"  {command} parse {home / 'Maildir'}"
     yield f"  ls {home / 'webhooks'}"
+
+
+def _command() -> str:
+    """How this command is called here: as it was called now, unless its name alone finds it."""
+    called = Path(sys.argv[0]).absolute()
+    found = shutil.which(called.name)
+    return called.name if found and Path(found).samefile(called) else str(called)
 
 
 @contextlib.contextmanager

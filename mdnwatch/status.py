@@ -1,16 +1,16 @@
-"""What is known: of the whole, of a message or of an address; read from the database, told as JSON or to people."""
+"""What is known: of the whole, of a message or of an address; read from the database."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mdnwatch.event_words import when
+from mdnwatch.event_words import words_of
 from mdnwatch.model.address import without_case, without_sub_address
 from mdnwatch.model.correlation import message_id_key
 from mdnwatch.model.event import settled_event_id, state_facts, times_facts
@@ -26,11 +26,6 @@ MAX_MESSAGES = 50
 MAX_EVENTS = 10
 # Among so many the last ones are looked for that somebody may know of who does not see every account.
 MAX_LOOKED_AT = 500
-
-BAR_WIDTH = 30  # characters
-
-# Of a report's fields those that tell a person why; all of them stand in the JSON.
-TELLING_FIELDS = ("status", "diagnostic_code", "will_retry_until", "reportingUA", "error")
 
 Facts = dict[str, Any]
 
@@ -166,16 +161,18 @@ def _last_events(db: sqlite3.Connection, sees: Visible) -> list[tuple[str, str, 
 
 
 def _last_event(identifier: str, kind: str, created_at: int, body: str) -> Facts:
-    data = json.loads(body)["data"]
-    # An event about a report names the recipient and the message by a plain text, or not at all.
-    recipient, message = data.get("recipient"), data.get("message", {})
-    address = recipient["address"] if isinstance(recipient, dict) else recipient
+    event = json.loads(body)
+    words, data = words_of(event), event["data"]
     return {
         "id": identifier,
         "type": kind,
         "at": _time(from_ms(created_at)),
-        "message_id": message.get("message_id") or data.get("message_id"),
-        "about": address or data.get("sink") or data.get("account"),
+        "message_id": data.get("message", {}).get("message_id") or data.get("message_id"),
+        "about": words.who or None,
+        "what": words.what,
+        "why": words.why,
+        "subject": words.subject,
+        "grade": words.grade,
     }
 
 
@@ -185,99 +182,3 @@ def _count(db: sqlite3.Connection, sql: str) -> int:
 
 def _time(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def for_people(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a status for a person at a terminal."""
-    if "messages" in facts:
-        yield from _lines_about(facts)
-        return
-    for account in facts.get("accounts", ()):
-        yield _account_line(account, facts.get("now"))
-        for folder in account.get("folders", ()):
-            yield f"  {folder['name']}: {folder['note'] or _agreement(folder['last_agreement'], facts.get('now'))}"
-            if folder["backfill"]:
-                yield f"    {progress(**folder['backfill'])}"
-    for problem in facts.get("reload_problems", ()):
-        yield f"the changed configuration was refused, the old one goes on: {problem}"
-    for sink in facts.get("sinks", ()):
-        yield _sink_line(sink)
-    yield f"sent messages known: {facts['sent_messages']}"
-    yield "reports: " + (", ".join(f"{n} {outcome}" for outcome, n in facts["reports"].items()) or "none yet")
-    for event in facts["last_events"]:
-        words = [event["at"], event["type"], event["about"], event["message_id"]]
-        yield "  " + "  ".join(word for word in words if word)
-    if "note" in facts:
-        yield str(facts["note"])
-
-
-def _account_line(account: Mapping[str, Any], now: str | None) -> str:
-    line = f"account {account['name']}: {account['state']}"
-    if account["cause"]:
-        line += f" since {account['since']} ({account['cause']})"
-    return line + (f", last answer {_ago(account['last_answer'], now)}" if account.get("last_answer") else "")
-
-
-def _agreement(at: str | None, now: str | None) -> str:
-    return "not yet looked at" if at is None else f"everything handled, as the server said {_ago(at, now)}"
-
-
-def _ago(at: str, now: str | None) -> str:
-    return when(datetime.fromisoformat(at), datetime.fromisoformat(now)) if now else f"at {at}"
-
-
-def progress(left: int, total: int, seconds_left: float | None) -> str:
-    """A bar of older mail, and how long the rest takes at the rate so far."""
-    filled = BAR_WIDTH * (total - left) // max(total, 1)
-    bar = "█" * filled + "░" * (BAR_WIDTH - filled)
-    rest = "" if seconds_left is None else f", about {_duration(seconds_left)} more"
-    return f"older mail {bar} {total - left:,} of {total:,} messages{rest}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{round(seconds / unit)} {name}"
-    return f"{max(round(seconds), 1)} seconds"
-
-
-def _sink_line(sink: Mapping[str, Any]) -> str:
-    line = f"sink {sink['name']}: {sink['state']}, {sink['waiting']} waiting"
-    if sink.get("oldest"):
-        line += f", the oldest since {sink['oldest']}"
-    return line + (f" ({sink['reason']})" if sink.get("reason") else "")
-
-
-def _lines_about(facts: Mapping[str, Any]) -> Iterator[str]:
-    if "note" in facts:
-        yield str(facts["note"])
-    for message in facts["messages"]:
-        asked = _asked(message["requested"])
-        yield f"{message['message_id']}  {message['subject']}"
-        yield f"  sent {message['sent_at'] or 'at an unknown time'} by {message['account']}; {asked}"
-        for recipient in message["recipients"]:
-            yield from _recipient_lines(recipient)
-        if message["settled"]:
-            yield "  settled: nothing more is awaited"
-
-
-def _asked(requested: Mapping[str, Any]) -> str:
-    """What was asked of each recipient, without which silence cannot be read."""
-    asked = ["a receipt"] if requested["mdn"] else []
-    if requested["dsn"]:
-        asked.append(f"delivery reports ({', '.join(requested['dsn'])})")
-    return f"asked for: {' and '.join(asked)}" if asked else "nothing was asked for, as far as the copy shows"
-
-
-def _recipient_lines(recipient: Mapping[str, Any]) -> Iterator[str]:
-    beside = [*recipient["flags"], *([] if recipient["addressed"] else ["never addressed"])]
-    if "return_date" in recipient:
-        beside.append(f"away until {recipient['return_date']}")
-    summary = recipient["summary"] if recipient["evidence"] else "no evidence"
-    yield f"  {recipient['address']}: {summary}" + (f" ({', '.join(beside)})" if beside else "")
-    for piece in recipient["evidence"]:
-        reasons = f" ({', '.join(piece['grade_reasons'])})" if piece["grade_reasons"] else ""
-        claimed = f" {piece['claimed_at']}," if piece["claimed_at"] else ""
-        when = f"{claimed} arrived {piece['observed_at']}"
-        yield f"    {piece['kind']}{when}, matched by {piece['rung']}, {piece['grade']}{reasons}"
-        yield from (f"      {name}: {piece['fields'][name]}" for name in TELLING_FIELDS if name in piece["fields"])

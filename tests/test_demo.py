@@ -50,7 +50,8 @@ def run_in(directory: Path, *arguments: str | Path) -> subprocess.CompletedProce
         arguments,
         cwd=directory,
         env={
-            "PATH": f"{COMMAND.parent}:{os.environ['PATH']}",
+            # As with the README's first command, the name alone finds nothing.
+            "PATH": os.pathsep.join(place for place in os.get_exec_path() if not Path(place, "mdnwatch").exists()),
             "HOME": str(directory),
             "TMPDIR": str(directory),
             "LANG": "C.UTF-8",

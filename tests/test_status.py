@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from facts import SENT_AT, block, dsn, head, mdn, sent_message
 
-from mdnwatch import status
+from mdnwatch import status, status_lines
 from mdnwatch.errors import StoreError
 from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import extract
@@ -22,6 +23,12 @@ from mdnwatch.store import outbox_queries
 from mdnwatch.store.migrate import migrate
 
 NOW = SENT_AT + timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+def local(time: datetime) -> str:
+    """As the machine's clock shows it."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def record(db: sqlite3.Connection, *facts: Report | SentMessage) -> None:
@@ -46,18 +53,48 @@ def db() -> Iterator[sqlite3.Connection]:
 
 
 def lines(db: sqlite3.Connection, query: str) -> str:
-    return "\n".join(status.for_people(status.about(db, query)))
+    return told(status.about(db, query))
+
+
+def told(facts: status.Facts) -> str:
+    out = io.StringIO()
+    status_lines.show(facts, NOW, out)
+    return out.getvalue()
 
 
 def test_a_message_tells_of_each_recipient_and_of_silence_as_silence(db: sqlite3.Connection) -> None:
     record(db, sent_message(recipients=["bob@there.example", "carol@there.example"], mdn=True), mdn(head()))
     assert lines(db, "<offer@mail.example>").splitlines() == [
         "<offer@mail.example>  Offer",
-        "  sent 2026-11-23T09:00:00Z by sales; asked for: a receipt",
+        f"  sent {local(SENT_AT)} (1 d ago) by alice@mail.example, account sales; asked for: a receipt",
         "  bob@there.example: displayed",
-        "    displayed 2026-11-23T10:00:00Z, arrived 2026-11-24T09:00:00Z, matched by original-message-id, consistent",
+        "    delivery delivered, reading displayed",
+        f"    displayed: claimed {local(SENT_AT + HOUR)} (23 h ago); observed {local(NOW)} (now)",
+        "      matched by original-message-id, consistent",
         "  carol@there.example: no evidence",
     ]
+
+
+def test_what_was_claimed_twice_shows_the_first_and_the_last_time(db: sqlite3.Connection) -> None:
+    delays = [
+        dsn(head(f"<d{hours}@x>", date=SENT_AT + hours * HOUR), [block("bob@there.example", Action.DELAYED)])
+        for hours in (7, 3, 5)
+    ]
+    record(db, sent_message(), *delays)
+    first, last = local(SENT_AT + 3 * HOUR), local(SENT_AT + 7 * HOUR)
+    assert f"delayed: claimed 3 times, first {first} (21 h ago), last {last} (17 h ago);" in lines(
+        db, "bob@there.example"
+    )
+
+
+def test_a_contradicted_receipt_is_shown_with_what_speaks_against_it_and_is_no_evidence(
+    db: sqlite3.Connection,
+) -> None:
+    record(db, sent_message(), mdn(head(date=SENT_AT - timedelta(days=14))))
+    text = lines(db, "bob@there.example")
+    assert "  bob@there.example: no evidence\n" in text
+    reason = "the report is dated more than 24 hours before the message"
+    assert f"matched by original-message-id, contradicted ({reason})" in text
 
 
 @pytest.mark.parametrize("query", ["<offer@mail.example>", "offer@mail.example", " <offer@mail.example> "])
@@ -120,21 +157,9 @@ def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
         status.stored(tmp_path, None)
 
 
-@pytest.mark.parametrize(
-    ("left", "seconds", "line"),
-    [
-        (100, None, "older mail ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 100 messages"),
-        (50, 200.0, "older mail ███████████████░░░░░░░░░░░░░░░ 50 of 100 messages, about 3 minutes more"),
-        (1, 0.2, "older mail █████████████████████████████░ 99 of 100 messages, about 1 seconds more"),
-    ],
-)
-def test_backfill_is_a_bar_with_an_estimate_from_the_rate_so_far(left: int, seconds: float | None, line: str) -> None:
-    folder = {
-        "name": "INBOX",
-        "note": "",
-        "last_agreement": "2026-11-23T20:00:00Z",
-        "backfill": {"left": left, "total": 100, "seconds_left": seconds},
-    }
-    account = {"name": "sales", "state": "up", "cause": "", "folders": [folder]}
-    facts = {"accounts": [account], "sinks": [], "sent_messages": 0, "reports": {}, "last_events": []}
-    assert [text.strip() for text in status.for_people(facts)][2] == line
+def test_the_last_events_are_told_with_age_state_reason_and_grade(db: sqlite3.Connection) -> None:
+    record(db, sent_message(), dsn(head("<d@x>"), [block("bob@there.example", Action.FAILED)]))
+    facts = status.overview(db)
+    last = told(facts).splitlines()[-1].split(maxsplit=4)
+    assert last[:3] == ["now", "bob@there.example", "failed"]
+    assert last[-1].endswith("consistent")

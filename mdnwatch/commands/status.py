@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -20,7 +21,9 @@ def show_status(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Tell what is known: of everything in short, or of one message or address in full."""
-    from mdnwatch import local_api, status
+    from datetime import UTC, datetime
+
+    from mdnwatch import local_api, status, status_lines
     from mdnwatch.config import load
 
     loaded = load(config)
@@ -28,4 +31,7 @@ def show_status(
     if facts is None:
         typer.echo("mdnwatch: the daemon is not running; this is what its database holds", err=True)
         facts = status.stored(loaded.state_dir, query)
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(status.for_people(facts)))
+    if as_json:
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        status_lines.show(facts, datetime.now(UTC), sys.stdout)
