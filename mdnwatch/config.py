@@ -21,9 +21,8 @@ import mdnwatch.sources
 from mdnwatch.errors import ConfigError
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.problems import Place, described, duration, not_one_of, quoted, written
-from mdnwatch.settings import Duration, Secret, Settings
+from mdnwatch.settings import Duration, Secret, Settings, is_loopback
 from mdnwatch.sinks.base import SinkSettings
-from mdnwatch.sources.imap_settings import is_loopback
 
 SOCKET_NAME = "mdnwatch.sock"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import re
@@ -90,6 +91,16 @@ MailAddress = Annotated[str, AfterValidator(_address)]
 LocalName = Annotated[str, AfterValidator(_local_name)]
 # How far back mail is read that was there before the first run.
 Backfill = Annotated[Literal["all"] | timedelta, BeforeValidator(_all_or_duration)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name; names that only resolve to it do not count."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 _HOW_TO_WRITE = (

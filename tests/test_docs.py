@@ -17,6 +17,7 @@ import mdnwatch.sources
 from mdnwatch.commands.app import app
 from mdnwatch.config import Config, LogSettings, MetricsSettings, build, kinds, module_of
 from mdnwatch.model.event_type import EventType
+from mdnwatch.smtp_client import SmtpSettings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (ROOT / "config.example.toml").read_text("utf-8")
@@ -40,6 +41,7 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", Config
     yield "[log]", LogSettings
     yield "[metrics]", MetricsSettings
+    yield "[accounts.smtp]", SmtpSettings
     for package in (mdnwatch.sources, mdnwatch.sinks):
         for kind in kinds(package):
             yield kind, module_of(package, kind).SETTINGS
@@ -52,7 +54,7 @@ CHOICES = (
     "proxy", "proxy_username", "proxy_password",
 )  # fmt: skip
 # Tables of their own in the file.
-TABLES = {"accounts", "sinks", "log", "metrics"}
+TABLES = {"accounts", "sinks", "log", "metrics", "smtp"}
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -150,6 +150,39 @@ class Checked:
     refused: bool = False
 
 
+class Verdict(StrEnum):
+    """How a thing that `mdnwatch doctor` looked at is."""
+
+    GOOD = "good"
+    NOTE = "note"  # it works, and yet somebody should know
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `mdnwatch doctor` found out about one thing; `way_out` says what to do, where something can be done."""
+
+    about: str
+    verdict: Verdict
+    text: str
+    way_out: str = ""
+
+    @classmethod
+    def good(cls, about: str, text: str) -> Finding:
+        """It is as it should be."""
+        return cls(about, Verdict.GOOD, text)
+
+    @classmethod
+    def note(cls, about: str, text: str, way_out: str = "") -> Finding:
+        """It works, and yet somebody should know."""
+        return cls(about, Verdict.NOTE, text, way_out)
+
+    @classmethod
+    def wrong(cls, about: str, text: str, way_out: str) -> Finding:
+        """It does not work."""
+        return cls(about, Verdict.WRONG, text, way_out)
+
+
 def trouble_of(error: SourceError | CommitFailed) -> Trouble:
     """What an error means for the account."""
     if isinstance(error, CommitFailed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from datetime import UTC, datetime
 
 from mdnwatch.errors import ConfigError, SourceError, SourceRefused
@@ -32,9 +33,15 @@ async def check(settings: ImapSettings) -> Checked:
 
 async def greeted(settings: ImapSettings) -> None:
     """Connect as far as the greeting, secured as the settings say; no password is needed. Raises SourceError."""
+    await hello(settings, await asyncio.to_thread(tls_context, settings))
+
+
+async def hello(settings: ImapSettings, tls: ssl.SSLContext | None) -> bytes | None:
+    """Connect as far as the greeting; the server's certificate in DER, None without TLS. Raises SourceError."""
     session = Session(settings, lambda: datetime.now(UTC), lambda: None)
     try:
-        await session.connect(await asyncio.to_thread(tls_context, settings))
+        await session.connect(tls)
+        return session.certificate
     finally:
         session.abort()
 

@@ -20,6 +20,7 @@ from mdnwatch.sources.imap_servers import Server, recognise
 from mdnwatch.sources.imap_session import Exchange, Session, text_of, words_of
 from mdnwatch.sources.imap_settings import ImapSettings
 from mdnwatch.sources.imap_structure import Outline, outline
+from mdnwatch.tls import client_context
 
 _FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
 
@@ -198,11 +199,9 @@ def tls_context(settings: ImapSettings) -> ssl.SSLContext | None:
     if settings.tls == "none":
         return None
     try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
+        return client_context(settings.tls_ca)
     except OSError as error:
         raise SourceRefused(f"tls_ca {settings.tls_ca}: {words_of(error)}", Cause.CERTIFICATE) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def uid_set(uids: list[int]) -> str:

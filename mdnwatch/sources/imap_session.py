@@ -288,6 +288,12 @@ class Session:
         return str(self._protocol.greeting)
 
     @property
+    def certificate(self) -> bytes | None:
+        """The server's certificate in DER; None without TLS."""
+        tls = self._protocol.transport.get_extra_info("ssl_object") if self._protocol.transport else None
+        return tls.getpeercert(binary_form=True) if tls is not None else None
+
+    @property
     def authenticated(self) -> bool:
         """Whether the server knows who this is; it may say so in its greeting (PREAUTH)."""
         return bool(self._protocol.state != aioimaplib.NONAUTH)

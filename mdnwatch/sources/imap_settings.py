@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mdnwatch.problems import quoted
-from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Settings, Size
+from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Settings, Size, is_loopback
+from mdnwatch.smtp_client import SmtpSettings
 
 IMPLICIT_TLS_PORT = 993  # RFC 8314 §3.2
 PLAIN_PORT = 143
@@ -102,6 +102,9 @@ class ImapSettings(Settings):
     command_timeout: Annotated[
         Duration, Field(gt=_POSITIVE, description="How long the server may be silent while it works on a command.")
     ] = timedelta(seconds=90)
+    smtp: Annotated[
+        SmtpSettings | None, Field(description="Where this account's mail is submitted; for `mdnwatch doctor --send`.")
+    ] = None
     replaces_message_id: Annotated[
         bool, Field(description="This account's server gives sent mail another Message-ID (Amazon SES, some Exchange).")
     ] = False
@@ -115,6 +118,9 @@ class ImapSettings(Settings):
         username = data.get("username")
         if not data.get("addresses") and isinstance(username, str) and "@" in username:
             filled["addresses"] = (username,)
+        if isinstance(smtp := data.get("smtp"), dict) and not {"username", "password"} & set(smtp):
+            # Nearly everywhere it is the same login.
+            filled["smtp"] = {**smtp, "username": username, "password": data.get("password")}
         return filled
 
     @model_validator(mode="after")
@@ -129,13 +135,3 @@ class ImapSettings(Settings):
             message = f"sent: {quoted(min(both))} stands under folders too: name it once"
             raise ValueError(message)
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its very name; names that only resolve to it do not count."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -137,8 +137,11 @@ def _expect(code: int, answer: tuple[int, bytes]) -> None:
 
 
 @contextlib.contextmanager
-def postfix(lmtp_port: int) -> Iterator[Postfix]:
-    """A Postfix that delivers to the Dovecot whose LMTP listens on `lmtp_port`. Skips where none can run."""
+def postfix(lmtp_port: int, *, extra: str = "") -> Iterator[Postfix]:
+    """A Postfix that delivers to the Dovecot whose LMTP listens on `lmtp_port`. Skips where none can run.
+
+    `extra` are further lines of main.cf.
+    """
     if os.geteuid() != 0:
         pytest.skip("Postfix runs only as root")
     if not (PROGRAMS / "master").exists():
@@ -148,7 +151,7 @@ def postfix(lmtp_port: int) -> Iterator[Postfix]:
         home, port = Path(directory), _unused_port()
         _make_home(home)
         etc = home / "etc"
-        (etc / "main.cf").write_text(MAIN_CF.format(home=home, programs=PROGRAMS, lmtp=lmtp_port, next_hop=hop))
+        (etc / "main.cf").write_text(MAIN_CF.format(home=home, programs=PROGRAMS, lmtp=lmtp_port, next_hop=hop) + extra)
         (etc / "master.cf").write_text(MASTER_CF.format(port=port))
         for name in ("main.cf", "master.cf"):
             (etc / name).chmod(0o644)
