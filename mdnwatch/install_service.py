@@ -25,13 +25,20 @@ SYSTEM = {
     "mdnwatch.logrotate": Path("/etc/logrotate.d/mdnwatch"),
 }
 # Of a person's own service; below ~/.config, or in a package for everybody, below /etc.
-USER = {"user/mdnwatch.service": Path("systemd/user/mdnwatch.service")}
+USER = {
+    "user/mdnwatch.service": Path("systemd/user/mdnwatch.service"),
+    "user/mdnwatch-notify.service": Path("systemd/user/mdnwatch-notify.service"),
+}
 
 SYSTEM_NEXT = (
     "systemd-sysusers && systemd-tmpfiles --create mdnwatch.conf",
     "systemctl daemon-reload && systemctl enable --now mdnwatch",
 )
-USER_NEXT = ("systemctl --user daemon-reload && systemctl --user enable --now mdnwatch", "loginctl enable-linger")
+USER_NEXT = (
+    "systemctl --user daemon-reload",
+    "systemctl --user enable --now mdnwatch-notify    # what is told, on your desktop",
+    "systemctl --user enable --now mdnwatch && loginctl enable-linger    # a daemon of your own, where none runs",
+)
 
 FILE_MODE = 0o644
 
