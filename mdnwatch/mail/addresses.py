@@ -60,7 +60,8 @@ def _plain(mailbox: str) -> str:
 def _mailboxes(text: str) -> Iterator[str]:
     """The mailboxes of a list without comments: split at commas, the names of groups taken out."""
     current: list[str] = []
-    for piece in _TOKEN.findall(text):
+    for match in _TOKEN.finditer(text):
+        piece = match[0]
         if piece in {",", ";"}:
             yield _joined(current)
             current.clear()

@@ -16,14 +16,17 @@ MAX_RECIPIENTS = 2000
 # What is said of one recipient: a reply of several lines, not the rest of a damaged text.
 MAX_SAID = 30  # lines
 
+# What ends a word that could be a local part, with the marks of East Asian sentences, which stand without blanks.
+_BREAKS = r"\s<>()\[\],;:\"@\\|\uff1a\uff0c\uff1b\uff08\uff09\u3001\u3002\u300a-\u3011"
 # An address as it stands in text (RFC 5321 §4.1.2, without source routes; RFC 6531: any characters). Possessive,
 # and where it is looked for anywhere, only at the beginning of a word, so that it is found in linear time.
-_LOCAL = r"(?:\"(?:[^\"\\\n]|\\.){1,64}+\"|[^\s<>()\[\],;:\"@\\|]{1,200}+)"
+_LOCAL = rf"(?:\"(?:[^\"\\\n]|\\.){{1,64}}+\"|[^{_BREAKS}]{{1,200}}+)"
 _DOMAIN = r"[^\W_](?:[\w-]|\.(?=[\w-])){0,254}"
 ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
-_ADDRESS = re.compile(rf"(?<![^\s<>()\[\],;:\"@\\|]){ADDRESS}")
+_ADDRESS = re.compile(rf"(?<![^{_BREAKS}]){ADDRESS}")
 _RULE = " \t-=_*#"
-_AROUND = "'`*=\u2018\u2019"
+# Before an address; a local part may be an encoded word (`=?utf-8?B?...?=@example.org`, seen in Sendmail's bounces).
+_AROUND = re.compile("(?:['`*\u2018\u2019]|=(?!\\?))+")
 
 
 class Said(NamedTuple):
@@ -43,8 +46,14 @@ class Reading(NamedTuple):
 
 def find_addresses(text: str) -> tuple[str, ...]:
     """The addresses of a text in their order, each once; domains have a dot."""
-    found = (match[0].lstrip(_AROUND) for match in _ADDRESS.finditer(text))
+    found = (bare(match[0]) for match in _ADDRESS.finditer(text))
     return tuple(dict.fromkeys(address for address in found if "." in address.rpartition("@")[2]))
+
+
+def bare(address: str) -> str:
+    """An address as found in a text, without the quotes and marks before it."""
+    around = _AROUND.match(address)
+    return address[around.end() :] if around is not None else address
 
 
 def block(said: Said, action: Action = Action.FAILED) -> RecipientBlock:
@@ -99,9 +108,9 @@ def said_after(text: str, entry: re.Pattern[str], end: re.Pattern[str] | None = 
         words = _limited(text[match.end() : stop], end)
         groups = match.groupdict()
         said = Said(
-            (groups["address"] or "").lstrip(_AROUND),
+            bare(groups["address"] or ""),
             f"{groups.get('words') or ''}\n{words}".strip(" \t\n:"),
-            (groups.get("original") or "").lstrip(_AROUND) or None,
+            bare(groups.get("original") or "") or None,
         )
         pending.append(said)
         if said.words:

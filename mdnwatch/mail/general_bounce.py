@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mdnwatch.mail.bounce_gate import is_failure_subject, is_mail_system
-from mdnwatch.mail.bounce_text import ADDRESS, MAX_SAID, Said, find_addresses, said_after
-from mdnwatch.mail.bounce_words import is_failure
+from mdnwatch.mail.bounce_gate import is_failure_subject
+from mdnwatch.mail.bounce_text import ADDRESS, MAX_SAID, Said, bare, find_addresses, said_after
+from mdnwatch.mail.bounce_words import is_delay, is_failure
 from mdnwatch.mail.head import return_path
 from mdnwatch.mail.notice import Notice
-from mdnwatch.mail.recognise import is_automatic
+from mdnwatch.mail.recognise import is_automatic, is_named_as_system
 from mdnwatch.model.smtp_reply import enhanced_code, reply_code
 
 # A heading ("The following recipients failed:") stands this near above its addresses.
@@ -33,14 +33,21 @@ _RECIPIENT = re.compile(
     r"|unknown|invalid|groups|reach|bounced)\b|адрес|получател|宛先|送信先|アドレス|收件人",
     re.IGNORECASE,
 )
-# What may stand before the address on its line: a list's mark, brackets, quotes.
-_MARK = r"[ \t>*•·|-]{0,40}[<\"'(\[]{0,2}"
+# What may stand before the address on its line: a list's mark or number, "SMTP" (Netscape), brackets, quotes.
+_MARK = r"[ \t>*•·|-]{0,40}(?:\d{1,3}[.)][ \t]{1,4}|SMTP[: ]{1,4})?[<\"'(\[]{0,2}"
 _ENTRY = re.compile(
     rf"^{_MARK}(?P<address>{ADDRESS})(?P<close>[>\"')\]]{{0,3}})(?:<mailto:[^>]{{0,300}}>)?"
-    rf"(?P<words>(?::|[ \t]|\.\.\.|\.?$|,[ \t]).*+)"
+    rf"(?P<words>(?:[:;]|[ \t]|\.\.\.|\.?$|,[ \t]).*+)"
 )
+# What is said of an address behind it: in brackets, after Sendmail's dots, or the time at which it failed (Exchange, in
+# its languages).
+_SAID_OF = re.compile(r"[(\[<;]|\.\.\.|[^\W\d]{1,3}[ \t](?:[^\W\d]{2,12}\.?,?[ \t]){0,2}\d{1,4}[-./ ]\d?")
+# A mailing list's or a company's words below the message.
+_FOOTER = re.compile(r"_{20,}[ \t]*$")
+# amavis names the sender before that: a message "from" somebody "to:" the recipients below.
+_TO_WHOM = re.compile(r"\bto[ \t]*:[ \t]*$", re.IGNORECASE)
 _LABELLED = re.compile(
-    rf"^(?P<label>[^@\n:=]{{0,100}}?(?:[:=][ \t]{{0,60}}|\bto[ \t]{{1,10}}|\bfor[ \t]{{1,10}}))"
+    rf"^(?P<label>[^@\n:=\uff1a]{{0,100}}?(?:[:=\uff1a][ \t]{{0,60}}|\bto[ \t]{{1,10}}|\bfor[ \t]{{1,10}}))"
     rf"[<\"'(\[]{{0,2}}(?:rfc822;[ \t]{{0,4}})?(?P<address>{ADDRESS})",
     re.IGNORECASE,
 )
@@ -50,8 +57,8 @@ _VERDICT = re.compile(rf"^[45]\d\d[ -](?:\d\.\d{{1,3}}\.\d{{1,3}} )?<?(?P<addres
 _ORIGINAL = re.compile(r"[ \t(]{0,12}original(?:ly)?[ -](?:address(?:ed to)?|recipient)\b", re.IGNORECASE)
 _RCPT = re.compile(rf"\brcpt[ _-]?to:[ \t]{{0,4}}<?(?P<address>{ADDRESS})>?(?P<words>.*+)", re.IGNORECASE)
 _TO = re.compile(rf"^[ \t]{{0,12}}to:[ \t]{{0,12}}<?(?P<address>{ADDRESS})>?(?P<words>)", re.IGNORECASE | re.MULTILINE)
-# A local part under which mail systems write. A display name of this kind is spam's as well.
-_SYSTEM = re.compile(r"(?:mailer.?daemon|postmaster|post_master|mail.?daemon|mdaemon)", re.IGNORECASE)
+# Fields of mailing lists and newsletters, which write about bounces and unsubscribe who bounced.
+_LIST_FIELDS = ("list-id", "list-unsubscribe")
 
 
 def read_general(notice: Notice, *, declared: bool = False) -> tuple[Said, ...]:
@@ -77,17 +84,24 @@ def read_general(notice: Notice, *, declared: bool = False) -> tuple[Said, ...]:
 
 
 def _is_sent_by_a_mail_system(notice: Notice) -> bool:
-    """By its sender; or, under another name, by a subject about failure and what it returns or says of itself."""
+    """By the name of its sender; or by the null sender, which responders and list managers have, too, and more."""
     header = notice.header
-    if is_mail_system(header):
+    if is_named_as_system(header) or "x-failed-recipients" in header:
         return True
-    return is_failure_subject(header) and (_returns(notice) or is_automatic(header))
+    if any(name in header for name in _LIST_FIELDS):
+        return False
+    own = "\n".join(line for line in notice.text.split("\n") if not line.startswith("> "))
+    coded = enhanced_code(own) is not None or reply_code(own) is not None
+    if return_path(header) == "":
+        return is_failure_subject(header) or _returns(notice) or coded
+    return is_failure_subject(header) and (_returns(notice) or (is_automatic(header) and coded))
 
 
 def _speaks_of_failure(notice: Notice) -> bool:
     # RFC 3463 §2: a class 5 code says so without any words.
     code = enhanced_code(notice.text) or ""
-    return is_failure(notice.text) or is_failure(notice.subject) or code.startswith("5")
+    texts = (notice.text, notice.subject)
+    return any(is_failure(text) or is_delay(text) for text in texts) or code.startswith("5")
 
 
 def _returns(notice: Notice) -> bool:
@@ -96,15 +110,8 @@ def _returns(notice: Notice) -> bool:
 
 
 def _is_proved(notice: Notice) -> bool:
-    """Whether more than words shows a mail system: what it returns, its reply, its envelope, its address."""
-    return (
-        _returns(notice)
-        or return_path(notice.header) == ""
-        or "x-failed-recipients" in notice.header
-        or enhanced_code(notice.text) is not None
-        or reply_code(notice.text) is not None
-        or _SYSTEM.match(notice.head.from_address or "") is not None
-    )
+    """Whether more than words shows a mail system: what it returns, or its own field."""
+    return _returns(notice) or "x-failed-recipients" in notice.header
 
 
 def _recipients(notice: Notice) -> tuple[Said, ...]:
@@ -121,17 +128,20 @@ def _listed(notice: Notice) -> Iterator[Said]:
     lines = notice.text.split("\n")
     starts: list[tuple[int, Said]] = []
     for number, line in enumerate(lines):
+        if starts and _FOOTER.match(line):
+            break
         if "@" not in line:
             continue
-        said = _verdict(line) or _entry(lines, number, follows=bool(starts)) or _labelled(line)
-        if said is None:
-            continue
-        if starts and _ORIGINAL.match(line):
-            starts[-1] = (starts[-1][0], starts[-1][1]._replace(original=said.address))
+        said = _verdict(line) or _entry(lines, number, follows=bool(starts))
+        found = (said,) if said is not None else _labelled(line, follows=bool(starts))
+        if starts and found and _ORIGINAL.match(line):
+            starts[-1] = (starts[-1][0], starts[-1][1]._replace(original=found[0].address))
         else:
-            starts.append((number, said))
-    ends = [*(number for number, _ in starts[1:]), len(lines)]
-    for (number, said), end in zip(starts, ends[: len(starts)], strict=True):
+            starts.extend((number, one) for one in found)
+    numbers = sorted({number for number, _ in starts})
+    ends = dict(zip(numbers, [*numbers[1:], len(lines)][: len(numbers)], strict=True))
+    for number, said in starts:
+        end = ends[number]
         below = lines[number + 1 : min(end, number + MAX_SAID)]
         yield said._replace(words="\n".join((said.words, *below)).strip())
 
@@ -145,34 +155,39 @@ def _entry(lines: list[str], number: int, *, follows: bool) -> Said | None:
     match = _ENTRY.match(lines[number])
     if match is None:
         return None
-    said = Said(match["address"].lstrip("'`"), match["words"].strip(" \t:"))
+    said = Said(bare(match["address"]), match["words"].strip(" \t:"))
     if match["words"].startswith(":") and (match["close"] or not said.words):
         # `<user@example.org>: ...` or `user@example.org:` begins a paragraph about it in a dozen formats.
         return said
     if match["words"].startswith(":") and _is_announced(lines, number):
         return said
     if said.words:
-        spoken = (
-            _RECIPIENT.search(said.words) or is_failure(said.words) or said.words.startswith(("(", "[", "<", "on "))
-        )
+        spoken = _RECIPIENT.search(said.words) or is_failure(said.words) or _SAID_OF.match(said.words)
         return said if spoken or reply_code(said.words) else None
-    return said if follows or _is_announced(lines, number) else None
+    # EYOU writes `<user@example.org>` alone on its line, whatever stands above.
+    return said if follows or _is_announced(lines, number, bracketed=match["close"].startswith(">")) else None
 
 
-def _is_announced(lines: list[str], number: int) -> bool:
+def _is_announced(lines: list[str], number: int, *, bracketed: bool = False) -> bool:
     """Whether the nearest line above speaks of recipients, and not of somebody to be asked."""
     for above in reversed(lines[max(0, number - MAX_HEADING_DISTANCE) : number]):
         if above.strip():
             spoken = _RECIPIENT.search(above) or is_failure(above) or above.rstrip().endswith((":", "\uff1a"))
-            return bool(spoken) and _OTHERS.search(above) is None
+            return bool(spoken or bracketed) and (_OTHERS.search(above) is None or _TO_WHOM.search(above) is not None)
     return True
 
 
-def _labelled(line: str) -> Said | None:
+def _labelled(line: str, *, follows: bool) -> tuple[Said, ...]:
+    """The addresses behind a label: one, or a list of them."""
     match = _LABELLED.match(line)
     if match is None or _OTHERS.search(match["label"]) is not None or _RECIPIENT.search(match["label"]) is None:
-        return None
-    return Said(match["address"].lstrip("'`"), line.strip())
+        return ()
+    if follows and reply_code(line) is not None:
+        # What a server said of the recipient above: `550-Verification failed for <sender@example.org>` (Exim).
+        return ()
+    rest = line[match.end() :].lstrip(">\"')] \t")
+    more = find_addresses(rest) if rest.startswith((",", ";", "\uff0c", "\u3001")) else ()
+    return tuple(Said(address, line.strip()) for address in (bare(match["address"]), *more))
 
 
 def _in_sentences(notice: Notice) -> Iterator[Said]:

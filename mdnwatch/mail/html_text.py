@@ -6,21 +6,27 @@ import html
 import re
 
 # What is not shown.
-_HIDDEN = (("<!--", "-->"), ("<style", "</style"), ("<script", "</script"), ("<head", "</head"))
+_HIDDEN = (("<!--", "-->"), ("<style", "</style"), ("<script", "</script"), ("<head>", "</head"), ("<head ", "</head"))
 # Elements after which a line ends.
 _LINE_END = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?pre|/?table|hr)\b[^<>]*+>", re.IGNORECASE)
+# Cells stand beside each other.
+_CELL = re.compile(r"</?t[dh]\b[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*+>")
+_BLANKS = re.compile(r"[ \t\n]+")
 _NO_BREAK_SPACE = "\u00a0"
 
 
 def html_to_text(source: str) -> str:
-    """The text that a reader would see, line ends where elements end; linear in its length."""
-    if "<pre" not in source.lower() and _LINE_END.search(source) is not None:
-        # Leniency: Yahoo called plain text HTML in 2020.
-        source = source.replace("\n", " ")
+    """The text that a reader would see, lines where elements end and blanks where cells do; linear in its length."""
+    # Leniency: Yahoo called plain text HTML in 2020.
+    flows = "<pre" not in source.lower() and _LINE_END.search(source) is not None
+    if flows:
+        source = _BLANKS.sub(" ", source)
     for begin, end in _HIDDEN:
         source = _without(source, begin, end)
-    text = _TAG.sub("", _LINE_END.sub("\n", source))
+    text = _TAG.sub("", _CELL.sub(" ", _LINE_END.sub("\n", source)))
+    if flows:
+        text = text.replace("\n ", "\n")
     return html.unescape(text).replace(_NO_BREAK_SPACE, " ")
 
 

@@ -74,17 +74,28 @@ def read_notice(message: Message) -> Notice:
 
 
 def _words(message: Message) -> Part | None:
-    """The part for people: the first text that is not blank, plain before HTML, before any returned message."""
+    """The part for people: the first text that is not blank, before any returned message.
+
+    RFC 2046 §5.1.4: of the alternatives of one text, the plain one. What comes after them is a footer.
+    """
     root = message.root
     if not root.parts:
         return root
-    found: list[Part] = []
-    for part in walk(root):
+    pending = [root]
+    while pending:
+        part = pending.pop()
         if part.media_type in RETURNED_TYPES:
-            break
-        if not part.parts and part.media_type in _TEXTS and part.data[part.body : part.end].strip():
-            found.append(part)
-    return next((part for part in found if part.media_type == "text/plain"), found[0] if found else None)
+            return None
+        alternatives = part.parts if part.media_type == "multipart/alternative" else [part]
+        found = [one for one in alternatives if _is_text(one)]
+        if found:
+            return next((one for one in found if one.media_type == "text/plain"), found[0])
+        pending.extend(reversed(part.parts))
+    return None
+
+
+def _is_text(part: Part) -> bool:
+    return not part.parts and part.media_type in _TEXTS and bool(part.data[part.body : part.end].strip())
 
 
 def _text(part: Part, message: Message, content: bytes) -> str:

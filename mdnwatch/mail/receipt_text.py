@@ -49,6 +49,8 @@ def _form(begins: str, displayed: str, deleted: str) -> _Form:
     )
 
 
+_PORTUGUESE = "(?:a|sua) mensagem"
+
 _FORMS = (
     # KMail, Horde, Zimbra, Evolution and more, after the example of RFC 2298 §9; Balsa (balsa-BAman).
     _form(
@@ -76,9 +78,21 @@ _FORMS = (
     ),
     # Delta Chat.
     _form(r"the \".{0,200}\" message you sent was", r"was displayed on the screen of the recipient", r"(?!)"),
-    # Exchange and Outlook in English and German: To, Subject and Sent, and what became of it.
-    _form(r"your message to:", r"\bwas read on\b", r"\bwas deleted without being read on\b"),
-    _form(r"ihre nachricht an:", r"\bwurde am [^>]{1,200} gelesen\b", r"\bungelesen gelöscht\b"),
+    # Exchange and Outlook: To, Subject and Sent, and what became of it, in English and German; in French, Italian,
+    # Spanish, Portuguese, Dutch, Swedish, Danish and Norwegian, Polish, Russian, Japanese by its translations.
+    _form(
+        rf"(?:your message to|ihre nachricht an|votre message à|il messaggio a|el mensaje para|{_PORTUGUESE} para"
+        r"|uw bericht aan|ditt meddelande till|din meddelelse til|meldingen til|(?:twoja )?wiadomość do"
+        r"|ваше сообщение кому|メッセージ 宛先)\s*:(?s:.{1,1200}?)"
+        r"(?:subject|betreff|objet|oggetto|asunto|assunto|onderwerp|ämne|emne|temat|тема|件名)\s*:",
+        r"\bwas read on\b|\bwurde am [^>]{1,200} gelesen\b|\ba été lu le\b|è stato letto|\b(?:fue|se ha) leído\b"
+        r"|\bfoi lida\b|\bis gelezen\b|\blästes\b|\bblev læst\b|\bble lest\b|została (?:prze|od)czytana|прочитано"
+        r"|開封されました",
+        r"\bwas deleted without being read on\b|\bungelesen gelöscht\b|\bsupprimé sans (?:être|avoir été) lu\b"
+        r"|\beliminato senza essere (?:stato )?letto\b|\beliminó sin (?:ser leído|leer)|\bexcluída sem ser lida\b"
+        r"|\bverwijderd zonder te zijn gelezen\b|\butan att läsas\b|\buden at blive læst\b|\buten å bli lest\b"
+        r"|usunięta bez (?:prze|od)czytania|удалено без прочтения|開封されずに削除されました",
+    ),
 )
 
 

@@ -31,9 +31,13 @@ _REPORT_TYPES: Mapping[str, str] = MappingProxyType(
 )
 _DECLARED: Mapping[str, str] = MappingProxyType({kind.partition("/")[2]: name for kind, name in _REPORT_TYPES.items()})
 
-# Local parts and names under which mail systems, not people, write.
-_DAEMON = re.compile(
-    r"mail(?:er)?[-_. ]?d(?:a)?emon|post[-_ ]?master|mail[-_ ]?admin|mail delivery|delivery (?:sub)?system|mdaemon",
+# Local parts and names under which mail systems, not people, write: daemons, InterScan's imss@, Exchange's "System
+# Administrator" and its senders of internal notifications, NDR services, and old gateways.
+_MAIL_SYSTEM = re.compile(
+    r"mail(?:er)?[-_. ]?d(?:a)?emon|post[-_ ]?master|mail[-_ ]?admin|mail delivery|delivery (?:sub)?system|mdaemon"
+    r"|\bmail[-_. ]?(?:system|server|service|router|gateway|agent|master|sweeper|marshal)|(?:\b|_)smtp(?:\b|_|\d)"
+    r"|\bndr\b|\bimss\b|\b(?:mmdf|pmdf|uucp)\b|system ?administrator|administra\w{3,5} (?:del? |di )?sist"
+    r"|administrateur syst|microsoft ?exchange|microsoft outlook",
     re.IGNORECASE,
 )
 
@@ -67,7 +71,7 @@ def find_report(message: Message) -> Found | None:
         if found is not None and found.part is not None:
             return found
         declared = declared or found
-        pending.extend(part for part in reversed(container.parts) if part.parts)
+        pending.extend(part for part in reversed(container.parts) if part.media_type.startswith("multipart/"))
     return declared
 
 
@@ -99,9 +103,16 @@ def is_automatic(header: Header) -> bool:
     automatic = header.get("auto-submitted")
     if automatic and not automatic.lower().startswith("no"):
         return True
-    sender = header.get("from") or ""
     # GNU mailutils sends its refusals without From.
-    return first_address(sender) is None or _DAEMON.search(sender) is not None
+    return "from" not in header or is_named_as_system(header)
+
+
+def is_named_as_system(header: Header) -> bool:
+    """Whether From bears the name of a mail system, or no address, which is a daemon's way."""
+    sender = header.get("from")
+    return sender is not None and (
+        first_address(sender) is None or _MAIL_SYSTEM.search(decode_words(sender)) is not None
+    )
 
 
 # Types of which a report may be made as a whole, or in which one is found wrapped.

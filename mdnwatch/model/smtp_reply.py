@@ -10,12 +10,12 @@ MAX_REPLY_TEXT = 8 * 1024  # characters
 # RFC 3463 §2: class, subject and detail; the last two have one to three digits, without leading zeros.
 _CODE = r"([245])\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})(?!\d|\.\d)"
 # RFC 2034 §4: right after the reply code. Leniencies: Yahoo's `550: 5.1.1`, Symantec's `550 #5.1.0`, Postfix's quoted
-# lines of several replies, qmail's `(#5.1.1)`, GMX's code at the beginning of a line.
+# lines of several replies, qmail's `(#5.1.1)`, GMX's code at the beginning of a line, Mimecast's after two dashes.
 _PLACES = (
     re.compile(rf"(?<![\d.])[245]\d\d[ :-]{{1,3}}[#(]?{_CODE}", re.ASCII),
     re.compile(rf"#{_CODE}", re.ASCII),
     re.compile(
-        rf"(?:^[ \t]*|[\[(<:;>'][ \t]*|\b(?:status|said|code|error|returned)[ :=]{{1,3}}){_CODE}",
+        rf"(?:^[ \t-]*|[\[(<:;>'][ \t]*|\b(?:status|said|code|error|returned)[ :=]{{1,3}}){_CODE}",
         re.ASCII | re.IGNORECASE | re.MULTILINE,
     ),
 )

@@ -11,7 +11,9 @@ from mdnwatch.model.report import Action
 FORMAT = "sendmail5"
 
 # `550 <user@example.org>... User unknown` closes what was said about that address.
-_VERDICT = re.compile(rf"^(?P<code>[45])\d\d <?(?P<address>{ADDRESS})>?\.\.\. (?P<words>.*+)$", re.MULTILINE)
+_VERDICT = re.compile(
+    rf"^[ \t]{{0,8}}(?P<code>[45])\d\d <?(?P<address>{ADDRESS})>?\.\.\. (?P<words>.*+)$", re.MULTILINE
+)
 
 
 def claims(notice: Notice) -> bool:
@@ -24,9 +26,10 @@ def read(notice: Notice) -> Reading:
     recipients = []
     begin = 0
     for match in _VERDICT.finditer(notice.text):
-        session = [line[4:] for line in notice.text[begin : match.start()].split("\n") if line.startswith("<<< ")]
+        lines = (line.strip() for line in notice.text[begin : match.start()].split("\n"))
+        session = [line[4:] for line in lines if line.startswith("<<< ")]
         # What the other server answered last says more than Sendmail's own words after it.
-        words = "\n".join((*session[-1:], f"{match[0]}"))
+        words = "\n".join((*session[-1:], match[0].strip()))
         action = Action.FAILED if match["code"] == "5" else Action.DELAYED
         recipients.append(block(Said(match["address"], words), action))
         begin = match.end()
