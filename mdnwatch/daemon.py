@@ -27,7 +27,6 @@ from mdnwatch.followups import Followups
 from mdnwatch.log import configure as configure_log
 from mdnwatch.mail.wanted import wanted
 from mdnwatch.metrics import Metrics
-from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.followup import Watch
@@ -36,7 +35,8 @@ from mdnwatch.model.stored import to_ms
 from mdnwatch.outages import Outages
 from mdnwatch.outbox import Outbox
 from mdnwatch.pipeline import Pipeline
-from mdnwatch.placement import Rules
+from mdnwatch.placement import rules_of
+from mdnwatch.registrar import Registrar
 from mdnwatch.sinks.base import Sink, SinkSettings
 from mdnwatch.sources.base import Context, Source, SourceHealth, SourceState
 from mdnwatch.sources.logins import Logins
@@ -119,7 +119,7 @@ class _Daemon:
         self._outbox = self._build_outbox()
         self._pipeline = Pipeline(
             store,
-            rules=_rules(config),
+            rules=rules_of(config),
             enqueue=self._enqueue,
             wake_outbox=self._wake_outbox,
             now=now,
@@ -147,6 +147,9 @@ class _Daemon:
         self._watched: dict[str, _Watched] = {}
         self._reload_problems: list[str] = []
         self._answers = Answers(store, self, now)
+        self._registrar = Registrar(
+            store, config=lambda: self._config, enqueue=self._enqueue, told=self._wake_outbox, now=now
+        )
 
     def _build_outbox(self) -> Outbox:
         return Outbox(
@@ -211,7 +214,7 @@ class _Daemon:
         """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
         await self._outages.load(settings.name for settings in self._config.accounts)
         async with (
-            local_api.listening(self._config.socket, self._answers.handlers, self._log),
+            local_api.listening(self._config.socket, {**self._answers.handlers, **self._registrar.handlers}, self._log),
             metrics_endpoint.listening(self._config.metrics, self._exposition),
             asyncio.TaskGroup() as group,
         ):
@@ -305,7 +308,7 @@ class _Daemon:
                 raise ConfigError([f"{name}: cannot change while mdnwatch runs: restart it"])
         await self._take_over_sinks(config, group)
         self._config = config
-        self._pipeline.rules = _rules(config)
+        self._pipeline.rules = rules_of(config)
         configure_log(config.log.level, config.log.format)
         self._logins.per_second, self._logins.per_host = config.logins_per_second, config.connections_per_host
         wanted = {settings.name: settings for settings in config.accounts}
@@ -375,16 +378,6 @@ def _is_stale(watched: _Watched, wanted: AccountSettings | None) -> bool:
 
 def _watch_of(config: Config) -> Watch:
     return Watch(tuple(sorted(config.overdue_after)), config.overdue_of == "all", config.watch_for)
-
-
-def _rules(config: Config) -> Rules:
-    replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
-    return Rules(
-        config.min_grade,
-        config.announce_backfill,
-        frozenset(replacing),
-        {account.name: frozenset(map(without_sub_address, account.addresses)) for account in config.accounts},
-    )
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

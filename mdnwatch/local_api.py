@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from mdnwatch.errors import MdnwatchError
 
-# A question is a command and a few words; whoever sends more is no command of ours.
-MAX_QUESTION_BYTES = 64 * 1024
+# The largest is a message to register with ten thousand recipients; whoever sends more is no command of ours.
+MAX_QUESTION_BYTES = 1024 * 1024
 
 # The status of tens of thousands of recipients; more would only fill the asking terminal's memory.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

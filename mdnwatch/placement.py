@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mdnwatch import settlement
+from mdnwatch.config import Config
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded, grade
-from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent, message_id_key
+from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
 from mdnwatch.model.event import (
     Event,
     RecipientFacts,
@@ -59,6 +60,17 @@ class Rules:
         return graded is not None and graded.grade is not Grade.CONTRADICTED and graded.grade.at_least(self.min_grade)
 
 
+def rules_of(config: Config) -> Rules:
+    """What a configuration decides here."""
+    replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
+    return Rules(
+        config.min_grade,
+        config.announce_backfill,
+        frozenset(replacing),
+        {account.name: frozenset(map(without_sub_address, account.addresses)) for account in config.accounts},
+    )
+
+
 @dataclass(slots=True)
 class Unit:
     """One transaction's work: the database, the rules, the time, and what has come of it so far."""
@@ -80,9 +92,11 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
     _, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
     if not changed:
         return
-    for claimed in reply_queries.claim(unit.db, message_id_key(sent.message_id), sent.recipients):
-        record_report(unit, claimed.report, [claimed.piece], claimed.place)
-    for report_id in report_queries.reports_with_keys(unit.db, keys_of_sent(sent.message_id, sent.envelope_id)):
+    keys = keys_of_sent(sent)
+    for key in keys:
+        for claimed in reply_queries.claim(unit.db, key, sent.recipients):
+            record_report(unit, claimed.report, [claimed.piece], claimed.place)
+    for report_id in report_queries.reports_with_keys(unit.db, keys):
         place(unit, report_queries.load_report(unit.db, report_id))
 
 

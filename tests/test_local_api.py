@@ -160,7 +160,7 @@ async def test_a_question_without_an_answer_gets_words(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "data", [b"status\n", b"[1]\n", b"\xff\xfe\n", b"\n", b"[" * 50_000 + b"\n", b"{" + b" " * 200_000 + b"}\n"]
+    "data", [b"status\n", b"[1]\n", b"\xff\xfe\n", b"\n", b"[" * 50_000 + b"\n", b"{" + b" " * 2_000_000 + b"}\n"]
 )
 async def test_what_is_no_question_is_refused(data: bytes, tmp_path: Path) -> None:
     async with listening(tmp_path / "s", HANDLERS, Log()):

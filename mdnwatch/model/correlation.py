@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from mdnwatch.model.address import decode_xtext
 from mdnwatch.model.report import FeedbackReport, Mdn, Reply, Report
+from mdnwatch.model.sent import SentMessage
 
 # A report that names more identifiers than this names none in particular; the nearest are kept.
 MAX_KEYS_PER_RUNG = 20
@@ -65,12 +66,12 @@ def envelope_id_key(envelope_id: str) -> str:
     return f"e:{envelope_id.strip()}"
 
 
-def keys_of_sent(message_id: str, envelope_id: str | None) -> tuple[str, ...]:
-    """The keys under which a sent message is found."""
-    keys = [message_id_key(message_id)]
-    if envelope_id:
-        keys.append(envelope_id_key(envelope_id))
-    return tuple(keys)
+def keys_of_sent(sent: SentMessage) -> tuple[str, ...]:
+    """The keys under which a sent message is found; that of its Message-ID stands first."""
+    keys = [message_id_key(message_id) for message_id in (sent.message_id, *sent.other_message_ids)]
+    if sent.envelope_id:
+        keys.append(envelope_id_key(sent.envelope_id))
+    return tuple(dict.fromkeys(keys))
 
 
 def lookup_keys(report: Report) -> tuple[LookupKey, ...]:

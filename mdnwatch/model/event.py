@@ -47,6 +47,7 @@ class MessageFacts:
     sent_at: datetime | None
     requested: Requested
     reference: str | None
+    metadata: str | None = None  # JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,7 @@ def _message(message: MessageFacts) -> dict[str, Any]:
         "subject": clean(message.subject),
         "sent_at": _time(message.sent_at),
         "reference": message.reference,
+        "metadata": None if message.metadata is None else json.loads(message.metadata),
         "requested": {"mdn": message.requested.mdn, "dsn": list(message.requested.dsn)},
     }
 

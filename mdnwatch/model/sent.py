@@ -34,3 +34,5 @@ class SentMessage:
     requested: Requested = Requested()
     envelope_id: str | None = None  # RFC 3461 §4.4, before xtext encoding
     reference: str | None = None  # the caller's own word for it
+    metadata: str | None = None  # the caller's own data, as JSON
+    other_message_ids: tuple[str, ...] = ()  # what a provider made of the Message-ID, with angle brackets

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mdnwatch.model.address import canonical, find, split, without_sub_address
-from mdnwatch.model.correlation import message_id_key
+from mdnwatch.model.correlation import keys_of_sent, message_id_key
 from mdnwatch.model.event import MessageFacts
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.state import RecipientState
@@ -38,10 +38,15 @@ class StoredRecipient:
     state: RecipientState
 
 
-_MESSAGE_COLUMNS = "id, message_id, from_address, account, subject, sent_at, requested, envelope_id, reference"
+_MESSAGE_COLUMNS = (
+    "id, message_id, from_address, account, subject, sent_at, requested, envelope_id, reference, metadata"
+)
 # Most addresses are their own mailbox (lower-case, without sub-address), and are kept once: see `kept`.
 _ADDRESS = "iif(address = '', mailbox, address)"
 _RECIPIENT_COLUMNS = f"message, {_ADDRESS}, addressed, sequence, state"
+
+
+_FIND = "SELECT id FROM sent_message WHERE message_id = ? UNION SELECT message FROM sent_key WHERE key = ?"
 
 
 def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | None = None) -> tuple[int, bool]:
@@ -56,6 +61,7 @@ def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | Non
     known = _message(row) if row else None
     message = known.id if known else _insert_message(db, sent, message_id, sender)
     changed = known is None or _unite(db, known, sent)
+    changed |= _add_keys(db, message, keys_of_sent(sent)[1:])
     for address in sent.recipients:
         changed |= _add_addressed(db, message, address, to_ms(look_at))
     return message, changed
@@ -64,7 +70,7 @@ def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | Non
 def _insert_message(db: sqlite3.Connection, sent: SentMessage, message_id: str, sender: str) -> int:
     cursor = db.execute(
         "INSERT INTO sent_message (message_id, from_address, account, subject, sent_at, requested, envelope_id,"
-        " reference) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " reference, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message_id,
             sender,
@@ -74,6 +80,7 @@ def _insert_message(db: sqlite3.Connection, sent: SentMessage, message_id: str, 
             _requested_content(sent.requested),
             sent.envelope_id,
             sent.reference,
+            sent.metadata,
         ),
     )
     return int(cursor.lastrowid or 0)
@@ -90,16 +97,24 @@ def _unite(db: sqlite3.Connection, known: StoredMessage, sent: SentMessage) -> b
             )
         ),
         known.envelope_id or sent.envelope_id,
-        known.reference or sent.reference,
+        # The caller's own words: the last ones hold, and a copy in a Sent folder has none.
+        sent.reference or known.reference,
+        sent.metadata or known.metadata,
     )
-    before = (to_ms(known.sent_at), _requested_content(known.requested), known.envelope_id, known.reference)
+    requested = _requested_content(known.requested)
+    before = (to_ms(known.sent_at), requested, known.envelope_id, known.reference, known.metadata)
     if united == before:
         return False
     db.execute(
-        "UPDATE sent_message SET sent_at = ?, requested = ?, envelope_id = ?, reference = ? WHERE id = ?",
+        "UPDATE sent_message SET sent_at = ?, requested = ?, envelope_id = ?, reference = ?, metadata = ? WHERE id = ?",
         (*united, known.id),
     )
     return True
+
+
+def _add_keys(db: sqlite3.Connection, message: int, keys: Iterable[str]) -> bool:
+    sql = "INSERT INTO sent_key (key, message) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    return sum(db.execute(sql, (key, message)).rowcount for key in keys) > 0
 
 
 def _requested_content(requested: Requested) -> str:
@@ -134,8 +149,7 @@ def find_by_keys(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, froze
     """The row numbers of the sent messages that bear each key of model.correlation; unknown keys are left out."""
     found: dict[str, frozenset[int]] = {}
     for key in dict.fromkeys(keys):
-        column = "message_id" if key.startswith("m:") else "envelope_id"
-        rows = db.execute(f"SELECT id FROM sent_message WHERE {column} = ?", (key[2:],)).fetchall()  # noqa: S608 - one of two constants
+        rows = db.execute(_FIND, (key[2:] if key.startswith("m:") else None, key)).fetchall()
         if rows:
             found[key] = frozenset(number for (number,) in rows)
     return found
@@ -147,7 +161,7 @@ def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:
     return _message(db.execute(sql, (message,)).fetchone())
 
 
-def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, str | None]) -> StoredMessage:
+def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, str | None, str | None]) -> StoredMessage:
     requested = json.loads(row[6])
     return StoredMessage(
         id=row[0],
@@ -159,6 +173,7 @@ def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, st
         requested=Requested(mdn=requested["mdn"], dsn=tuple(requested["dsn"])),
         envelope_id=row[7],
         reference=row[8],
+        metadata=row[9],
     )
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from facts import block, dsn, head, mdn
+from facts import block, dsn, head, mdn, sent_message
 
 from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent, lookup_keys
 from mdnwatch.model.report import Report
@@ -11,7 +11,7 @@ def rung_of(report: Report, *known: str, replaces: bool = False, envelope_id: st
     """What is chosen when the sent messages 1, 2, … bear these Message-IDs."""
     found: dict[str, frozenset[int]] = {}
     for number, message_id in enumerate(known, 1):
-        for key in keys_of_sent(message_id, envelope_id):
+        for key in keys_of_sent(sent_message(message_id, envelope_id=envelope_id)):
             found[key] = found.get(key, frozenset()) | {number}
     return choose(lookup_keys(report), found, replaces_message_id=replaces)
 

@@ -23,7 +23,14 @@ from mdnwatch.model.sent import Requested
 from mdnwatch.model.state import RecipientState, add
 
 MESSAGE = MessageFacts(
-    "<offer@mail.example>", "alice@mail.example", "sales", "Offer", SENT_AT, Requested(mdn=True), "deal-7"
+    "<offer@mail.example>",
+    "alice@mail.example",
+    "sales",
+    "Offer",
+    SENT_AT,
+    Requested(mdn=True),
+    "deal-7",
+    '{"customer":4711}',
 )
 
 
@@ -59,6 +66,7 @@ def test_an_event_names_message_recipient_evidence_rung_and_grade() -> None:
                 "subject": "Offer",
                 "sent_at": "2026-11-23T09:00:00.000Z",
                 "reference": "deal-7",
+                "metadata": {"customer": 4711},
                 "requested": {"mdn": True, "dsn": []},
             },
             "recipient": {
