@@ -9,6 +9,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
+import schema_check
 from hypothesis import settings
 
 # `tests/run --slow` asks for the thorough one.
@@ -19,6 +20,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # A run in the background of a shell script (`tests/run &`) inherits an ignored SIGINT, and would hand it on to every
 # process that a test starts and ends by Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+schema_check.watch_what_is_made()
 
 # What asyncio says when a task or a callback fails and nobody asks for its result.
 LOGGER = logging.getLogger("asyncio")
@@ -55,6 +58,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     complaints = item.stash[UNSEEN].complaints
     if complaints:
         pytest.fail("an exception that nobody saw:\n" + "\n".join(complaints), pytrace=False)
+    if schema_check.FOUND:
+        found = list(dict.fromkeys(schema_check.FOUND))
+        schema_check.FOUND.clear()
+        pytest.fail("an event that its schema does not describe:\n" + "\n".join(found), pytrace=False)
 
 
 UNSEEN = pytest.StashKey[_Unseen]()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import make_demo_svg
 import pytest
+import schema_check
 from rich.console import Console
 from servers.daemon import COMMAND, PATIENCE_SECONDS
 from servers.terminal import at_terminal
@@ -148,6 +149,7 @@ def test_the_status_log_holds_what_the_webhooks_told(kept: tuple[Path, str]) -> 
     directory, _ = kept
     lines = (directory / "events.jsonl").read_text().splitlines()
     assert sorted(lines) == sorted(path.read_text() for path in (directory / "webhooks").iterdir())
+    assert [fault for line in lines for fault in schema_check.faults(line)] == []
 
 
 def test_what_is_kept_is_for_its_owner(kept: tuple[Path, str]) -> None:

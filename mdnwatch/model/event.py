@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+from mdnwatch.model import event_body
 from mdnwatch.model.address import canonical
 from mdnwatch.model.authenticity import REASONS, Graded
+from mdnwatch.model.correlation import Rung
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.outage import WAY_OUT, Outage
@@ -94,13 +96,13 @@ def recipient_event(  # noqa: PLR0913 - what an event names
 ) -> Event:
     """The event that tells of the first accepted evidence of its kind for a recipient; `now` is aware UTC."""
     kind = EventType(f"recipient.{piece.kind.value}")
-    data = {
+    data: event_body.OfRecipient = {
         "id": identifier,
         "sequence": sequence,
         "message": _message(message),
         "recipient": _recipient(recipient),
         "evidence": _evidence(piece),
-        "correlation": {"rung": rung},
+        "correlation": {"rung": Rung(rung)},
         "authenticity": _authenticity(graded),
     }
     return Event(identifier, kind, f"{message.message_id} {canonical(recipient.address)}", _body(kind, data, now))
@@ -189,7 +191,7 @@ def source_event(kind: EventType, outage: Outage, now: datetime) -> Event:
     return Event(identifier, kind, f"source {outage.account}", _body(kind, data, now))
 
 
-def _message(message: MessageFacts) -> dict[str, Any]:
+def _message(message: MessageFacts) -> event_body.Message:
     return {
         "message_id": message.message_id,
         "account": message.account,
@@ -202,7 +204,7 @@ def _message(message: MessageFacts) -> dict[str, Any]:
     }
 
 
-def _recipient(recipient: RecipientFacts) -> dict[str, Any]:
+def _recipient(recipient: RecipientFacts) -> event_body.Recipient:
     facts: dict[str, Any] = {
         "address": clean(recipient.address),
         "addressed": recipient.addressed,
@@ -212,12 +214,12 @@ def _recipient(recipient: RecipientFacts) -> dict[str, Any]:
     }
     if not recipient.addressed:
         facts["probable_recipient"] = recipient.probable_recipient
-    return facts
+    return cast("event_body.Recipient", facts)
 
 
-def state_facts(state: RecipientState) -> dict[str, Any]:
+def state_facts(state: RecipientState) -> event_body.State:
     """A state as events and `mdnwatch status` tell it; `return_date` stands there where an absence notice named it."""
-    facts = {
+    facts: event_body.State = {
         "summary": state.summary,
         "delivery": state.delivery.name.lower(),
         "reading": state.reading.name.lower(),
@@ -241,7 +243,7 @@ def times_facts(state: RecipientState, form: Callable[[datetime | None], str | N
     }
 
 
-def _evidence(piece: Evidence) -> dict[str, Any]:
+def _evidence(piece: Evidence) -> event_body.Evidence:
     facts: dict[str, Any] = {
         "report_id": piece.report_id,
         "block": piece.block,
@@ -255,12 +257,12 @@ def _evidence(piece: Evidence) -> dict[str, Any]:
         "return_date": piece.return_date.isoformat() if piece.return_date else None,
         "fields": dict(piece.details),
     }
-    return {name: value for name, value in facts.items() if value not in (None, [], {})}
+    return cast("event_body.Evidence", {name: value for name, value in facts.items() if value not in (None, [], {})})
 
 
-def _authenticity(graded: Graded) -> dict[str, Any]:
+def _authenticity(graded: Graded) -> event_body.Authenticity:
     return {
-        "grade": graded.grade.value,
+        "grade": graded.grade,
         "reasons": [{"code": code, "text": REASONS[code][1]} for code in graded.reasons],
     }
 

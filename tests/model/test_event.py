@@ -149,6 +149,6 @@ def test_every_kind_of_evidence_but_a_warning_has_its_event() -> None:
 
 def test_events_of_one_recipient_share_their_order_and_events_of_reports_have_their_own() -> None:
     assert event(displayed()).order_key == event(displayed("other")).order_key
-    one = report_event(EventType.REPORT_AMBIGUOUS, "r1", {}, SENT_AT)
-    other = report_event(EventType.REPORT_AMBIGUOUS, "r2", {}, SENT_AT)
+    data = {"account": "sales", "folder": "INBOX", "reason": "no field"}
+    one, other = (report_event(EventType.REPORT_MALFORMED, report, data, SENT_AT) for report in ("r1", "r2"))
     assert one.order_key != other.order_key

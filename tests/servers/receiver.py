@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+import schema_check
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -110,6 +111,7 @@ class Receiver:
             body = await request.read()
             headers = {name.lower(): value for name, value in request.headers.items()}
             received = Received(headers.get("webhook-id", ""), body, headers, self._verified_by(body, headers))
+            schema_check.FOUND.extend(schema_check.faults(body))
             answer = self.behaviour(received)
             async with self._changed:
                 self.received.append(received)
