@@ -133,6 +133,13 @@ class Config(Settings):
         Literal[Grade.AUTHENTICATED, Grade.CONSISTENT, Grade.DOUBTFUL],
         Field(description="How far evidence must be trusted to change a state."),
     ] = Grade.DOUBTFUL
+    own_mtas: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Mail servers of your own, by which delivery reports are judged; a domain means all below it.",
+            examples=[["mail.example.org"]],
+        ),
+    ] = ()
     wait_for_sent: Annotated[
         Duration, Field(gt=timedelta(0), description="How long a report waits for its sent message.")
     ] = timedelta(days=30)

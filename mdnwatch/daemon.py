@@ -40,9 +40,11 @@ from mdnwatch.registrar import Registrar
 from mdnwatch.sinks.base import Sink, SinkSettings
 from mdnwatch.sources.base import Context, Source, SourceHealth, SourceState
 from mdnwatch.sources.logins import Logins
+from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries, outbox_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
 from mdnwatch.store.sqlite import Store
+from mdnwatch.verification.verifier import Verifier
 from mdnwatch.watchdog import Watchdog
 
 OUTBOX = "outbox"
@@ -117,6 +119,7 @@ class _Daemon:
         self._metrics = Metrics()
         self._sinks = {settings.name: _build_sink(settings) for settings in config.sinks}
         self._outbox = self._build_outbox()
+        self._verifier = Verifier(_trust(config))
         self._pipeline = Pipeline(
             store,
             rules=rules_of(config),
@@ -125,6 +128,7 @@ class _Daemon:
             now=now,
             log=log,
             metrics=self._metrics,
+            verify=self._verifier.verify,
         )
         self._logins = Logins(config.logins_per_second, config.connections_per_host)
         self._outages = Outages(
@@ -309,6 +313,7 @@ class _Daemon:
         await self._take_over_sinks(config, group)
         self._config = config
         self._pipeline.rules = rules_of(config)
+        self._verifier.trust = _trust(config)
         configure_log(config.log.level, config.log.format)
         self._logins.per_second, self._logins.per_host = config.logins_per_second, config.connections_per_host
         wanted = {settings.name: settings for settings in config.accounts}
@@ -378,6 +383,10 @@ def _is_stale(watched: _Watched, wanted: AccountSettings | None) -> bool:
 
 def _watch_of(config: Config) -> Watch:
     return Watch(tuple(sorted(config.overdue_after)), config.overdue_of == "all", config.watch_for)
+
+
+def _trust(config: Config) -> dict[str, TrustSettings]:
+    return {account.name: account for account in config.accounts if isinstance(account, TrustSettings)}
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

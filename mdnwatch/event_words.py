@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from mdnwatch.model.authenticity import REASONS
 from mdnwatch.model.text import clean
 
 # Of what a person reads at a glance: red is lost, green arrived, yellow may change.
@@ -114,9 +113,9 @@ def why_of(data: Mapping[str, Any]) -> str:
     if "expired" in data:
         counts = [f"{n} {word}" for word, n in _table(data, "recipients").items() if word != "total"]
         return ("its watch is over: " if data["expired"] else "") + ", ".join(counts)
-    reasons = data.get("reasons")
+    reasons = _table(data, "authenticity").get("reasons")
     if isinstance(reasons, list):
-        return ", ".join(REASONS[code][1] if code in REASONS else str(code) for code in reasons)
+        return ", ".join(str(reason.get("text") or "") for reason in reasons if isinstance(reason, Mapping))
     candidates = data.get("candidates")
     if isinstance(candidates, list):
         return f"it could be about any of {len(candidates)} messages"

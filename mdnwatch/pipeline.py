@@ -18,14 +18,16 @@ from mdnwatch.mail.reply import read_reply
 from mdnwatch.mail.sent import read_sent
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.answer import is_to_us
+from mdnwatch.model.authenticity import Checks
 from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import Evidence, Kind, extract
 from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
 from mdnwatch.model.report import Head, Malformed, Reply, Report, report_id
 from mdnwatch.model.sent import SentMessage
-from mdnwatch.model.stored import StoredReport, stored
+from mdnwatch.model.stored import REPLY, StoredReport, stored
 from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
 from mdnwatch.store.mark_queries import save_checkpoint
+from mdnwatch.verification.verifier import Verify, verify_nothing
 
 T = TypeVar("T")
 
@@ -114,6 +116,7 @@ class Pipeline:
         now: Callable[[], datetime],
         log: Log,
         metrics: Metrics,
+        verify: Verify = verify_nothing,
     ) -> None:
         self._store = store
         self.rules = rules
@@ -122,6 +125,7 @@ class Pipeline:
         self._now = now
         self._log = log
         self._metrics = metrics
+        self._verify = verify
 
     async def handle(self, batch: Batch) -> Handled:
         """Read the messages of a batch and keep what they tell, with its checkpoint, in one transaction.
@@ -149,17 +153,22 @@ class Pipeline:
     async def _read_all(self, messages: Sequence[RawMessage]) -> list[Item]:
         own = self.rules.own_addresses
         items: list[Item] = []
+        reports: list[tuple[int, RawMessage]] = []
         turn = time.monotonic()
         for message in messages:
             if len(message.data) > READ_ON_LOOP_BYTES:
                 item = await asyncio.to_thread(read_item, message, own)
             else:
                 item = read_item(message, own)
+            if isinstance(item, ReadReport):
+                reports.append((len(items), message))
             if item is not None:
                 items.append(item)
             if time.monotonic() - turn > MAX_SECONDS_ON_LOOP:
                 await asyncio.sleep(0)
                 turn = time.monotonic()
+        for (n, _), checks in zip(reports, await self._verify([message for _, message in reports]), strict=True):
+            items[n] = _checked(items[n], checks)
         return items
 
     def _log_line(self, outcome: Outcome) -> None:
@@ -230,6 +239,15 @@ def _report_item(message: RawMessage, report: Report | Malformed | None, own: Co
     elif message.size > len(message.data):
         kept = replace(kept, defects=(*kept.defects, CUT))
     return ReadReport(message.place, kept, extract(report, identifier, message.received_at))
+
+
+def _checked(item: Item, checks: Checks) -> Item:
+    """A report with what was found of its sender; of a reply no address is kept before it finds its message."""
+    if not isinstance(item, ReadReport) or checks == Checks():
+        return item
+    if item.report.kind == REPLY:
+        checks = replace(checks, smime_addresses=())
+    return replace(item, report=replace(item.report, provenance=replace(item.report.provenance, checks=checks)))
 
 
 def _failed_on(place: Place, data: bytes, error: Exception) -> Unusable:

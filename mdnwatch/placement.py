@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from mdnwatch import settlement
 from mdnwatch.config import Config
 from mdnwatch.model.address import without_sub_address
-from mdnwatch.model.authenticity import Grade, Graded, grade
+from mdnwatch.model.authenticity import Checks, Grade, Graded, grade
 from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
 from mdnwatch.model.event import (
     Event,
     RecipientFacts,
+    authenticity_facts,
     event_type_of,
     flood_event,
     recipient_event,
@@ -32,6 +33,7 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, add
 from mdnwatch.model.stored import REPLY, StoredReport
+from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries
 from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
@@ -50,24 +52,31 @@ class Rules:
     """What the configuration decides here. `replaces_message_id` names the accounts whose provider does so."""
 
     min_grade: Grade = Grade.DOUBTFUL
+    # Of the accounts that ask for another one.
+    min_grades: Mapping[str, Grade] = field(default_factory=dict)
     announce_backfill: bool = False
     replaces_message_id: frozenset[str] = frozenset()
     # Of each account its own addresses, as `without_sub_address` writes them.
     own_addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    own_mtas: tuple[str, ...] = ()
 
-    def accepts(self, graded: Graded | None) -> bool:
-        """Whether evidence of this grade changes states; contradicted evidence never does."""
-        return graded is not None and graded.grade is not Grade.CONTRADICTED and graded.grade.at_least(self.min_grade)
+    def accepts(self, graded: Graded, account: str) -> bool:
+        """Whether evidence of this grade changes states of an account's mail; contradicted evidence never does."""
+        wanted = self.min_grades.get(account, self.min_grade)
+        return graded.grade is not Grade.CONTRADICTED and graded.grade.at_least(wanted)
 
 
 def rules_of(config: Config) -> Rules:
     """What a configuration decides here."""
     replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
+    asking = [account for account in config.accounts if isinstance(account, TrustSettings)]
     return Rules(
         config.min_grade,
-        config.announce_backfill,
-        frozenset(replacing),
-        {account.name: frozenset(map(without_sub_address, account.addresses)) for account in config.accounts},
+        min_grades={account.name: account.min_grade for account in asking if account.min_grade is not None},
+        announce_backfill=config.announce_backfill,
+        replaces_message_id=frozenset(replacing),
+        own_addresses={one.name: frozenset(map(without_sub_address, one.addresses)) for one in config.accounts},
+        own_mtas=config.own_mtas,
     )
 
 
@@ -120,11 +129,24 @@ def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence]
             _tell_ambiguous(unit, report, choice)
         return _matched(choice).outcome
     report_queries.add_sighting(unit.db, report.id, seen_at)
+    _unite_checks(unit, report)
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
         for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
             _fold_anew(unit, placed.message, placed.recipient)
     # Seen first in another account: the Sent folder of this one may hold the copy.
     return "waiting" if report_queries.is_waiting(unit.db, report.id) else "known"
+
+
+def _unite_checks(unit: Unit, report: StoredReport) -> None:
+    """Grade a known report anew, where more was found of its sender at another place."""
+    if report.provenance.checks == Checks() or not report_queries.is_read(unit.db, report.id):
+        return
+    known = report_queries.load_report(unit.db, report.id)
+    united = known.provenance.checks.united(report.provenance.checks)
+    if united != known.provenance.checks:
+        known = replace(known, provenance=replace(known.provenance, checks=united))
+        report_queries.replace_content(unit.db, known)
+        place(unit, known)
 
 
 def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) -> None:
@@ -197,32 +219,38 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
     recipient, after = None, Placement()
     if message is not None:
         recipient = _recipient_of(unit, message, piece)
-        after = _placement(report, message, recipient)
+        after = _placement(unit.rules, report, message, recipient, match)
     if after == before:
         return
     if before is None:
         report_queries.insert_evidence(unit.db, piece, after)
     else:
         report_queries.place_evidence(unit.db, piece, after)
-        if unit.rules.accepts(before.graded):
-            _fold_anew(unit, before.message, before.recipient)
+        _fold_anew(unit, before.message, before.recipient)
     if message is None or match is None or recipient is None or after.graded is None:
         return
     unit.placed.append((match.rung.value, after.graded.grade.value))
     if after.graded.grade is Grade.CONTRADICTED:
         _tell_suspicious(unit, report, message, recipient, after.graded)
-    elif unit.rules.accepts(after.graded):
+    elif unit.rules.accepts(after.graded, message.account):
         if before is not None or not recipient.addressed:
             recipient = _remembered(unit, recipient)
         _accept(unit, report, piece, message, match, after.graded, recipient)
 
 
-def _placement(report: StoredReport, message: StoredMessage, recipient: StoredRecipient | None) -> Placement:
-    if recipient is None:
-        graded = grade(report.provenance, message.sent_at, None, addressed=False)
-        return Placement(message.id, None, graded)
-    graded = grade(report.provenance, message.sent_at, recipient.address, addressed=recipient.addressed)
-    return Placement(message.id, recipient.address, graded)
+def _placement(
+    rules: Rules, report: StoredReport, message: StoredMessage, recipient: StoredRecipient | None, match: Match | None
+) -> Placement:
+    address = recipient.address if recipient else None
+    graded = grade(
+        report.provenance,
+        message.sent_at,
+        address,
+        addressed=recipient is not None and recipient.addressed,
+        rung=match.rung if match else None,
+        own_mtas=rules.own_mtas,
+    )
+    return Placement(message.id, address, graded)
 
 
 def _recipient_of(unit: Unit, message: StoredMessage, piece: Evidence) -> StoredRecipient | None:
@@ -307,9 +335,9 @@ def _fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
     recipient = sent_queries.load_recipient(unit.db, message, address)
     if recipient is None:
         return
-    state = RecipientState()
+    state, account = RecipientState(), sent_queries.load_message(unit.db, message).account
     for piece, graded in report_queries.evidence_of(unit.db, message, address):
-        if unit.rules.accepts(graded):
+        if unit.rules.accepts(graded, account):
             state = add(state, piece)
     after = replace(recipient, state=state)
     sent_queries.save_state(unit.db, after)
@@ -334,7 +362,7 @@ def _tell_suspicious(
         "kind": report.kind,
         "message_id": message.message_id,
         "recipient": recipient.address,
-        "reasons": list(graded.reasons),
+        "authenticity": authenticity_facts(graded),
     }
     _tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
 

@@ -51,7 +51,7 @@ MODELS = dict(all_models())
 # What the example shows though it has no default: it would need a file, a secret, or another key.
 CHOICES = (
     "runtime_dir", "listen", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
-    "proxy", "proxy_username", "proxy_password",
+    "proxy", "proxy_username", "proxy_password", "own_mtas", "authserv_ids", "smime_trust", "min_grade",
 )  # fmt: skip
 # Tables of their own in the file.
 TABLES = {"accounts", "sinks", "log", "metrics", "smtp"}

@@ -40,10 +40,15 @@ def test_a_recipients_event_tells_who_what_why_about_which_message_and_how_surel
         (event("sink.down", sink="crm", reason="HTTP 503"), "crm", "down", "HTTP 503"),
         (event("source.up", source="sales", reason="it answers again"), "sales", "up", "it answers again"),
         (
-            event("report.suspicious", account="sales", recipient="bob@there.example", reasons=["long-before-message"]),
+            event(
+                "report.suspicious",
+                account="sales",
+                recipient="bob@there.example",
+                authenticity={"reasons": [{"code": "x", "text": "the report is dated more than 24 hours before it"}]},
+            ),
             "bob@there.example",
             "suspicious",
-            "the report is dated more than 24 hours before the message",
+            "the report is dated more than 24 hours before it",
         ),
         (
             event("report.ambiguous", account="sales", candidates=[{}, {}]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from facts import SENT_AT, block, dsn, head, mdn, sent_message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdnwatch.model.authenticity import Grade
+from mdnwatch.model.authenticity import Checks, Dkim, Dmarc, Grade, Smime
 from mdnwatch.model.evidence import Evidence, extract
 from mdnwatch.model.received import Place
 from mdnwatch.model.report import Action, DispositionType, Report, report_id
@@ -60,10 +60,13 @@ def database() -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def arrival(report: Report, *, account: str = "sales", uid: int = 1, hours_later: int = 2) -> Arrival:
+def arrival(
+    report: Report, *, account: str = "sales", uid: int = 1, hours_later: int = 2, checks: Checks | None = None
+) -> Arrival:
     identifier = report_id(report.head, report.report_part)
     seen = SENT_AT + timedelta(hours=hours_later)
     kept = stored(report, identifier, account, seen, announce=True)
+    kept = replace(kept, provenance=replace(kept.provenance, checks=checks or Checks()))
     return Arrival(kept, extract(report, identifier, seen), Place(account, "INBOX", 1, uid))
 
 
@@ -100,12 +103,21 @@ def recomputed(db: sqlite3.Connection, rules: Rules) -> dict[tuple[str, str], Re
     for number, message_id in db.execute("SELECT id, message_id FROM sent_message").fetchall():
         for recipient in sent_queries.recipients_of(db, number):
             pieces = report_queries.evidence_of(db, number, recipient.address)
-            result[message_id, recipient.address] = derive(p for p, graded in pieces if rules.accepts(graded))
+            result[message_id, recipient.address] = derive(p for p, graded in pieces if rules.accepts(graded, "sales"))
     return result
 
 
 actions = st.sampled_from([action for action in Action if action is not Action.UNKNOWN])
 times = st.sampled_from([-48, -3, 1, 5, 30]).map(lambda hours: SENT_AT + timedelta(hours=hours))
+
+
+checks = st.builds(
+    Checks,
+    st.sampled_from(Dkim),
+    st.sampled_from(Dmarc),
+    st.sampled_from(Smime),
+    st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple),
+)
 
 
 @st.composite
@@ -153,13 +165,21 @@ def reports(
     else:
         blocks = draw(st.lists(st.builds(block, who, actions, original=original), min_size=1, max_size=4))
         report = dsn(of, blocks, returned=message_id, reporting_mta=draw(st.sampled_from([None, "mx"])))
-    facts: list[Fact] = [arrival(report, uid=1, hours_later=draw(st.integers(1, 9)))]
+    facts: list[Fact] = [arrival(report, uid=1, hours_later=draw(st.integers(1, 9)), checks=draw(checks))]
     if draw(st.booleans()):
-        facts.append(arrival(report, account="other", uid=7, hours_later=draw(st.integers(1, 9))))
+        later = draw(st.integers(1, 9))
+        facts.append(arrival(report, account="other", uid=7, hours_later=later, checks=draw(checks)))
     return facts
 
 
-rule_sets = st.sampled_from([Rules(), Rules(min_grade=Grade.CONSISTENT)])
+rule_sets = st.sampled_from(
+    [
+        Rules(),
+        Rules(min_grade=Grade.CONSISTENT),
+        Rules(min_grade=Grade.AUTHENTICATED, own_mtas=("mx",)),
+        Rules(min_grades={"sales": Grade.AUTHENTICATED}),
+    ]
+)
 
 
 @given(histories(), rule_sets, st.data())

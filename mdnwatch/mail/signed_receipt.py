@@ -1,7 +1,7 @@
 """Signed receipts of S/MIME (RFC 2634 §2): proof that the recipient's software has the message and its signature.
 
-The signature of the receipt is not verified, and its content names the message by an identifier which only the
-sender's S/MIME software knows: the message is found by In-Reply-To, where there is one.
+Its content names the message by an identifier which only the sender's S/MIME software knows: the message is found by
+In-Reply-To, where there is one. Reading verifies nothing; `verification` does, where a trust store is configured.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ MAX_BEFORE_CONTENT_TYPE = 1024  # bytes
 MAX_RECEIPT = 64 * 1024  # bytes, as encoded
 
 
+def is_signed_receipt(message: Message) -> bool:
+    """Whether a message is a signed receipt, and no other S/MIME."""
+    root = message.root
+    return root.media_type in _TYPES and _RECEIPT in root.content(MAX_RECEIPT)[:MAX_BEFORE_CONTENT_TYPE]
+
+
 def read_signed_receipt(message: Message) -> Dsn | None:
     """The receipt that a message is, as the delivery that it proves (RFC 2634 §2); None for other S/MIME.
 
     Whose receipt it is, its signature says; From is what there is to go by.
     """
-    root = message.root
-    if root.media_type not in _TYPES:
-        return None
-    content = root.content(MAX_RECEIPT)
-    if _RECEIPT not in content[:MAX_BEFORE_CONTENT_TYPE]:
+    if not is_signed_receipt(message):
         return None
     head = read_head(message.header)
     return Dsn(
         head=head,
         format="smime-receipt",
-        report_part=content,
+        report_part=message.root.content(MAX_RECEIPT),
         # conformance 83: whether it was verified is told as a value of its own.
         defects=(*dict.fromkeys(message.defects), "signature-not-verified"),
         recipients=(

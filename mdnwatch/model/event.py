@@ -103,7 +103,7 @@ def recipient_event(  # noqa: PLR0913 - what an event names
         "recipient": _recipient(recipient),
         "evidence": _evidence(piece),
         "correlation": {"rung": Rung(rung)},
-        "authenticity": _authenticity(graded),
+        "authenticity": authenticity_facts(graded),
     }
     return Event(identifier, kind, f"{message.message_id} {canonical(recipient.address)}", _body(kind, data, now))
 
@@ -260,11 +260,15 @@ def _evidence(piece: Evidence) -> event_body.Evidence:
     return cast("event_body.Evidence", {name: value for name, value in facts.items() if value not in (None, [], {})})
 
 
-def _authenticity(graded: Graded) -> event_body.Authenticity:
-    return {
+def authenticity_facts(graded: Graded) -> event_body.Authenticity:
+    """A grade as events tell it; `by` stands there where something vouches for the report."""
+    facts: event_body.Authenticity = {
         "grade": graded.grade,
-        "reasons": [{"code": code, "text": REASONS[code][1]} for code in graded.reasons],
+        "reasons": [{"code": code, "text": REASONS[code].text} for code in graded.reasons],
     }
+    if graded.by is not None:
+        facts["by"] = graded.by
+    return facts
 
 
 def arrival_of(body: str) -> datetime | None:

@@ -129,6 +129,7 @@ class Authenticity(TypedDict):
 
     grade: Grade
     reasons: list[Reason]
+    by: NotRequired[Annotated[str, Told("What vouches for it: dmarc, dkim or smime; of an authenticated one only")]]
 
 
 class OfRecipient(TypedDict):
@@ -192,7 +193,7 @@ class Suspicious(OfReport):
     kind: Annotated[str, Told("mdn, dsn, …")]
     message_id: MessageId
     recipient: Annotated[str, Told("The recipient's address")]
-    reasons: Annotated[list[str], Told("Codes of what speaks against it")]
+    authenticity: Authenticity
 
 
 class Malformed(OfReport):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from mdnwatch.model.authenticity import Provenance
+from mdnwatch.model.authenticity import Checks, Dkim, Dmarc, Provenance, Smime
 from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.report import HEURISTIC, Dsn, FeedbackReport, Mdn, Reply, Report
@@ -53,13 +53,18 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
             is_mdn=isinstance(report, Mdn),
             from_address=report.head.from_address,
             date=report.head.date,
-            has_reporting_mta=isinstance(report, Dsn) and report.reporting_mta is not None,
+            reporting_mta=_reporting_mta(report),
             returns_something=report.returned is not None,
             is_reply=isinstance(report, Reply),
             heuristic=HEURISTIC in report.defects,
         ),
         defects=report.defects,
     )
+
+
+def _reporting_mta(report: Report) -> str | None:
+    mta = report.reporting_mta if isinstance(report, Dsn) else None
+    return None if mta is None else mta.value
 
 
 def _kind(report: Report) -> str:
@@ -95,11 +100,25 @@ def report_content(report: StoredReport) -> str:
             "keys": [[key.rung.value, key.key] for key in report.keys],
             "from": of.from_address,
             "date": to_ms(of.date),
-            "reporting_mta": of.has_reporting_mta,
+            "reporting_mta": of.reporting_mta,
             "returned": of.returns_something,
             "defects": list(report.defects),
+            **_checks_content(of.checks),
         }
     )
+
+
+def _checks_content(checks: Checks) -> dict[str, Any]:
+    if checks == Checks():
+        return {}
+    return {"checks": [checks.dkim.value, checks.dmarc.value, checks.smime.value, list(checks.smime_addresses)]}
+
+
+def _checks_from(data: list[Any] | None) -> Checks:
+    if data is None:
+        return Checks()
+    dkim, dmarc, smime, addresses = data
+    return Checks(Dkim(dkim), Dmarc(dmarc), Smime(smime), tuple(addresses))
 
 
 def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
@@ -118,10 +137,11 @@ def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
             is_mdn=kind == "mdn",
             from_address=data["from"],
             date=from_ms(data["date"]),
-            has_reporting_mta=data["reporting_mta"],
+            reporting_mta=data["reporting_mta"],
             returns_something=data["returned"],
             is_reply=kind == REPLY,
             heuristic=HEURISTIC in data["defects"],
+            checks=_checks_from(data.get("checks")),
         ),
         defects=tuple(data["defects"]),
     )

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mdnwatch.problems import quoted
-from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Settings, Size, is_loopback
+from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Size, is_loopback
 from mdnwatch.smtp_client import SmtpSettings
+from mdnwatch.sources.trust_settings import TrustSettings
 
 IMPLICIT_TLS_PORT = 993  # RFC 8314 §3.2
 PLAIN_PORT = 143
@@ -25,7 +26,7 @@ _LONGEST_IDLE = timedelta(minutes=29)
 _LONGEST_CONNECT = timedelta(seconds=30)
 
 
-class ImapSettings(Settings):
+class ImapSettings(TrustSettings):
     """One IMAP account."""
 
     name: Annotated[str, Field(min_length=1, description="What the account is called in events, status and log.")]

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Settings, Size
+from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Size
+from mdnwatch.sources.trust_settings import TrustSettings
 
 
-class MaildirSettings(Settings):
+class MaildirSettings(TrustSettings):
     """One local Maildir."""
 
     name: Annotated[str, Field(min_length=1, description="What the account is called in events, status and log.")]

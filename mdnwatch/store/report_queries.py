@@ -71,13 +71,24 @@ def _insert_keys(db: sqlite3.Connection, report: StoredReport) -> None:
 
 def replace_keys(db: sqlite3.Connection, report: StoredReport) -> None:
     """Keep the keys of a known report, of which there may be more than before."""
-    db.execute("UPDATE report SET content = ? WHERE id = ?", (report_content(report), report.id))
+    replace_content(db, report)
     _insert_keys(db, report)
+
+
+def replace_content(db: sqlite3.Connection, report: StoredReport) -> None:
+    """Keep what is known of a known report now."""
+    db.execute("UPDATE report SET content = ? WHERE id = ?", (report_content(report), report.id))
 
 
 def is_kept(db: sqlite3.Connection, report_id: str) -> bool:
     """Whether there is a report of this id."""
     return db.execute("SELECT 1 FROM report WHERE id = ?", (report_id,)).fetchone() is not None
+
+
+def is_read(db: sqlite3.Connection, report_id: str) -> bool:
+    """Whether there is a report of this id that could be used."""
+    sql = "SELECT 1 FROM report WHERE id = ? AND outcome <> 'malformed'"
+    return db.execute(sql, (report_id,)).fetchone() is not None
 
 
 def insert_malformed(db: sqlite3.Connection, report_id: str, place: Place, reason: str, now: datetime) -> bool:
