@@ -205,13 +205,21 @@ def build(document: Mapping[str, Any], environ: Mapping[str, str] = os.environ) 
         config = Config.model_validate(top)
     except ValidationError as error:
         raise ConfigError([*described(error, Config), *problems]) from None
-    problems += _socket_problems(config)
+    problems += [*_socket_problems(config), *_unknown_accounts(config)]
     problems += [
         problem for place, secret in secrets(config) if secret.value is not None for problem in _read(place, secret)
     ]
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _unknown_accounts(config: Config) -> Iterator[str]:
+    known = [account.name for account in config.accounts]
+    for index, sink in enumerate(config.sinks):
+        for number, name in enumerate(sink.accounts):
+            if name not in known:
+                yield f"{written(('sinks', index, 'accounts', number))}: {not_one_of(name, known)}"
 
 
 def secret_problems(config: Config) -> list[str]:

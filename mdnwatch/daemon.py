@@ -19,7 +19,7 @@ import structlog
 
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch import __version__, local_api, metrics_endpoint, retention, status_lines, systemd
+from mdnwatch import __version__, local_api, metrics_endpoint, retention, status_lines, systemd, telling
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.errors import CommitFailed, ConfigError
@@ -31,7 +31,6 @@ from mdnwatch.model.event import Event, endpoint_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.followup import Watch
 from mdnwatch.model.received import Role
-from mdnwatch.model.stored import to_ms
 from mdnwatch.outages import Outages
 from mdnwatch.outbox import Outbox
 from mdnwatch.pipeline import Pipeline
@@ -41,7 +40,7 @@ from mdnwatch.sinks.base import Sink, SinkSettings
 from mdnwatch.sources.base import Context, Source, SourceHealth, SourceState
 from mdnwatch.sources.logins import Logins
 from mdnwatch.sources.trust_settings import TrustSettings
-from mdnwatch.store import event_queries, outbox_queries
+from mdnwatch.store import event_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
 from mdnwatch.store.sqlite import Store
 from mdnwatch.verification.verifier import Verifier
@@ -198,8 +197,7 @@ class _Daemon:
 
     def _enqueue(self, db: sqlite3.Connection, event: Event, at: datetime, *, but: str | None = None) -> None:
         """A notification for each sink that wants the event, in the transaction of what it tells."""
-        names = [name for name, sink in self._sinks.items() if sink.settings.wants(event.type) and name != but]
-        outbox_queries.enqueue(db, event.id, names, event.order_key, to_ms(at) or 0)
+        telling.enqueue(db, event, at, [sink.settings for sink in self._sinks.values()], but=but)
 
     def _announce_sink(self, db: sqlite3.Connection, kind: EventType, sink: str, since: int, reason: str) -> None:
         """A sink went down or came back (`since`: ms UTC): told to the others, since it cannot be told to itself."""

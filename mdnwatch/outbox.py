@@ -18,6 +18,7 @@ from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import arrival_of
 from mdnwatch.model.notification import NotificationState, Outcome, Outgoing, Verdict
 from mdnwatch.model.retry import Attempt, Endpoint, Moment, Step, endpoint_after, event_delay, step_after
+from mdnwatch.model.stored import to_ms
 from mdnwatch.sinks.base import Sink
 from mdnwatch.store import outbox_queries, outbox_units
 from mdnwatch.store.outbox_queries import SinkBacklog
@@ -238,7 +239,10 @@ class Outbox:
         """Take over what an earlier process has left: its leases, and what it knew of the endpoints."""
         now = self._last_now = self._now()
         identities = {name: route.sink.identity for name, route in self._routes.items()}
-        for endpoint in await self._store.run(partial(outbox_units.take_over, identities=identities, now=now)):
+        at = self._clock()
+        held_until = {name: to_ms(route.sink.settings.holds_until(at)) for name, route in self._routes.items()}
+        take_over = partial(outbox_units.take_over, identities=identities, held_until=held_until, now=now)
+        for endpoint in await self._store.run(take_over):
             self._routes[endpoint.sink].endpoint = endpoint
 
     async def _turn(self) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from mdnwatch import local_api
+from mdnwatch import local_api, telling
 from mdnwatch.config import Config
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.model.event import Event
 from mdnwatch.model.sent import SentMessage
-from mdnwatch.model.stored import to_ms
 from mdnwatch.placement import Unit, record_sent, rules_of
 from mdnwatch.registration import checked, document
-from mdnwatch.sinks.base import SinkSettings
-from mdnwatch.store import outbox_queries
 from mdnwatch.store.sqlite import Store
 from mdnwatch.visibility import visible_to
 
@@ -109,13 +106,12 @@ async def add_directly(config: Config, messages: Sequence[SentMessage], now: Cal
     await store.open()
     try:
         registrar = Registrar(
-            store, config=lambda: config, enqueue=partial(_enqueue, config.sinks), told=lambda: None, now=now
+            store,
+            config=lambda: config,
+            enqueue=partial(telling.enqueue, sinks=config.sinks),
+            told=lambda: None,
+            now=now,
         )
         return [await registrar.add(sent) for sent in messages]
     finally:
         await store.close()
-
-
-def _enqueue(sinks: Iterable[SinkSettings], db: sqlite3.Connection, event: Event, at: datetime) -> None:
-    names = [settings.name for settings in sinks if settings.wants(event.type)]
-    outbox_queries.enqueue(db, event.id, names, event.order_key, to_ms(at) or 0)

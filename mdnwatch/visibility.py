@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdnwatch.config import AccountSettings
+from mdnwatch.model.event_facts import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Visible:
 
     def event(self, event: Mapping[str, Any]) -> bool:
         """Whether an event may be known: it is about one of them, or about none, as a sink's."""
-        name = _account_of(event)
+        name = account_of(event["data"])
         return name is None or self.account(name)
 
 
@@ -59,9 +60,3 @@ def _group_name(gid: int) -> str:
         return f"@{grp.getgrgid(gid).gr_name}"
     except KeyError:
         return f"@{gid}"
-
-
-def _account_of(event: Mapping[str, Any]) -> str | None:
-    data = event["data"]
-    name = data.get("message", {}).get("account") or data.get("account") or data.get("source")
-    return None if name is None else str(name)

@@ -20,18 +20,35 @@ class SinkBacklog:
     endpoint: Endpoint | None
 
 
-def enqueue(db: sqlite3.Connection, event_id: str, sinks: Iterable[str], order_key: str, now: int) -> None:
+def enqueue(  # noqa: PLR0913 - the columns of a row
+    db: sqlite3.Connection,
+    event_id: str,
+    sinks: Iterable[str],
+    order_key: str,
+    now: int,
+    *,
+    held_until: int | None = None,
+) -> None:
     """Queue an event for sinks, in the transaction that keeps the event; queued already, it stays as it is.
 
-    Events of one `order_key` reach a sink one after the other, in the order in which they were queued.
+    Events of one `order_key` reach a sink one after the other, in the order in which they were queued. One that is
+    held goes out at that time, whatever happens to the endpoint meanwhile.
     """
+    due_at, not_before = (now, 0) if held_until is None else (held_until, held_until)
     for sink in sinks:
         db.execute(
-            "INSERT INTO notification (event, sink, order_key, state, due_at, created_at)"
+            "INSERT INTO notification (event, sink, order_key, state, due_at, not_before, created_at)"
             " VALUES (:event, :sink, :order_key, CASE WHEN EXISTS"
             " (SELECT 1 FROM notification WHERE sink = :sink AND order_key = :order_key AND finished_at IS NULL)"
-            " THEN 'waiting' ELSE 'head' END, :now, :now) ON CONFLICT (event, sink) DO NOTHING",
-            {"event": event_id, "sink": sink, "order_key": order_key, "now": now},
+            " THEN 'waiting' ELSE 'head' END, :due_at, :not_before, :now) ON CONFLICT (event, sink) DO NOTHING",
+            {
+                "event": event_id,
+                "sink": sink,
+                "order_key": order_key,
+                "due_at": due_at,
+                "not_before": not_before,
+                "now": now,
+            },
         )
 
 
@@ -161,13 +178,25 @@ def make_everything_due(db: sqlite3.Connection, sink: str, now: int) -> None:
     )
 
 
-def distrust_due_times(db: sqlite3.Connection, sink: str, now: int, longest_delay: int) -> None:
-    """The clock may have been wrong while no process ran: nothing is due further off than a delay can be."""
+def distrust_due_times(
+    db: sqlite3.Connection, sink: str, now: int, longest_delay: int, held_until: int | None = None
+) -> None:
+    """The clock may have been wrong while no process ran: nothing is due further off than a delay can be.
+
+    What was never tried is due now, or at `held_until` where the sink holds what comes now until then.
+    """
     db.execute(
-        "UPDATE notification SET due_at = CASE WHEN attempts = 0 THEN :now ELSE :latest END, not_before = 0"
-        " WHERE sink = :sink AND state = 'head' AND due_at > CASE WHEN attempts = 0 THEN :now ELSE :latest END"
+        "UPDATE notification SET due_at = CASE WHEN attempts = 0 THEN :first ELSE :latest END,"
+        " not_before = CASE WHEN attempts = 0 THEN :not_before ELSE 0 END"
+        " WHERE sink = :sink AND state = 'head' AND due_at > CASE WHEN attempts = 0 THEN :first ELSE :latest END"
         " AND due_at > :now",
-        {"sink": sink, "now": now, "latest": now + longest_delay},
+        {
+            "sink": sink,
+            "now": now,
+            "latest": now + longest_delay,
+            "first": held_until or now,
+            "not_before": held_until or 0,
+        },
     )
 
 

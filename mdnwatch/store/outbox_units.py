@@ -44,13 +44,18 @@ class Leased:
     next_due: int | None
 
 
-def take_over(db: sqlite3.Connection, *, identities: Mapping[str, str], now: int) -> list[Endpoint]:
-    """The start of the only process: every lease is of an earlier one. The endpoints as they are from now on."""
+def take_over(
+    db: sqlite3.Connection, *, identities: Mapping[str, str], held_until: Mapping[str, int | None], now: int
+) -> list[Endpoint]:
+    """The start of the only process: every lease is of an earlier one. The endpoints as they are from now on.
+
+    `held_until` says of each sink until when it holds what comes now; None: not at all.
+    """
     outbox_queries.release_leases(db)
     known = outbox_queries.load_endpoints(db)
     endpoints = []
     for sink, identity in identities.items():
-        outbox_queries.distrust_due_times(db, sink, now, LONGEST_DELAY)
+        outbox_queries.distrust_due_times(db, sink, now, LONGEST_DELAY, held_until[sink])
         endpoint = known.get(sink, Endpoint(sink, identity))
         if endpoint.identity != identity:
             endpoint = renewed(endpoint, identity, now)
