@@ -125,7 +125,9 @@ def histories(draw: st.DrawFn, *, with_fallbacks: bool = True) -> list[Fact]:
     """A few messages, their copies, and reports about them: from recipients, members, strangers, of every grade.
 
     `with_fallbacks`: also reports that name an address of a copy that comes later, and another beside it. Until
-    that copy is known they are rightly placed with the other, and an event once told cannot be taken back.
+    that copy is known they are rightly placed with the other, and an event once told cannot be taken back. The same
+    holds of reports about which the servers of two accounts say different things: accepted by what the first has
+    said, refused by what both have.
     """
     facts: list[Fact] = []
     for number in range(draw(st.integers(1, 2))):
@@ -139,13 +141,29 @@ def histories(draw: st.DrawFn, *, with_fallbacks: bool = True) -> list[Fact]:
         nameless = len(recipients) == 1
         named = recipients if with_fallbacks or cut == len(recipients) else []
         for n in range(draw(st.integers(0, 5))):
-            facts += draw(reports(message_id, f"<r{number}.{n}@there.example>", recipients, named, nameless=nameless))
+            facts += draw(
+                reports(
+                    message_id,
+                    f"<r{number}.{n}@there.example>",
+                    recipients,
+                    named,
+                    nameless=nameless,
+                    unanimous=not with_fallbacks,
+                )
+            )
     return facts
 
 
 @st.composite
 def reports(
-    draw: st.DrawFn, message_id: str, own_id: str, recipients: list[str], named: list[str], *, nameless: bool
+    draw: st.DrawFn,
+    message_id: str,
+    own_id: str,
+    recipients: list[str],
+    named: list[str],
+    *,
+    nameless: bool,
+    unanimous: bool,
 ) -> list[Fact]:
     who = st.sampled_from(recipients + STRANGERS)
     original = st.none() | st.sampled_from(named) if named else st.none()
@@ -165,10 +183,12 @@ def reports(
     else:
         blocks = draw(st.lists(st.builds(block, who, actions, original=original), min_size=1, max_size=4))
         report = dsn(of, blocks, returned=message_id, reporting_mta=draw(st.sampled_from([None, "mx"])))
-    facts: list[Fact] = [arrival(report, uid=1, hours_later=draw(st.integers(1, 9)), checks=draw(checks))]
+    found = draw(checks)
+    facts: list[Fact] = [arrival(report, uid=1, hours_later=draw(st.integers(1, 9)), checks=found)]
     if draw(st.booleans()):
         later = draw(st.integers(1, 9))
-        facts.append(arrival(report, account="other", uid=7, hours_later=later, checks=draw(checks)))
+        found = found if unanimous else draw(checks)
+        facts.append(arrival(report, account="other", uid=7, hours_later=later, checks=found))
     return facts
 
 
