@@ -20,6 +20,7 @@ from mdnwatch.model.event import (
     Event,
     RecipientFacts,
     authenticity_facts,
+    crowd_event,
     event_type_of,
     flood_event,
     recipient_event,
@@ -90,6 +91,8 @@ class Unit:
     enqueue: Callable[[sqlite3.Connection, Event, datetime], None]
     events: list[Event] = field(default_factory=list)
     placed: list[tuple[str, str]] = field(default_factory=list)  # rung and grade of evidence that was matched
+    # Message and address of recipients that evidence has left, or whose evidence was graded anew.
+    stale: set[tuple[int, str]] = field(default_factory=set)
 
 
 def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
@@ -106,7 +109,8 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
         for claimed in reply_queries.claim(unit.db, key, sent.recipients):
             record_report(unit, claimed.report, [claimed.piece], claimed.place)
     for report_id in report_queries.reports_with_keys(unit.db, keys):
-        place(unit, report_queries.load_report(unit.db, report_id))
+        _place(unit, report_queries.load_report(unit.db, report_id))
+    _fold_stale(unit)
 
 
 def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
@@ -159,6 +163,13 @@ def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) ->
 
 def place(unit: Unit, report: StoredReport) -> str:
     """Match a kept report again, and place each piece of its evidence where it belongs now; the outcome."""
+    outcome = _place(unit, report)
+    _fold_stale(unit)
+    return outcome
+
+
+def _place(unit: Unit, report: StoredReport) -> str:
+    """The same, but for the states of recipients that evidence has left."""
     choice = _choose(unit, report, _named(unit, report))
     is_new = report_queries.set_outcome(unit.db, report.id, _matched(choice))
     _place_pieces(unit, report, choice, list(report_queries.load_evidence(unit.db, report.id)))
@@ -226,13 +237,17 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
         report_queries.insert_evidence(unit.db, piece, after)
     else:
         report_queries.place_evidence(unit.db, piece, after)
-        _fold_anew(unit, before.message, before.recipient)
+        if before.message is not None and before.recipient is not None:
+            unit.stale.add((before.message, before.recipient))
     if message is None or match is None or recipient is None or after.graded is None:
         return
     unit.placed.append((match.rung.value, after.graded.grade.value))
     if after.graded.grade is Grade.CONTRADICTED:
         _tell_suspicious(unit, report, message, recipient, after.graded)
     elif unit.rules.accepts(after.graded, message.account):
+        if sent_queries.is_crowded(unit.db, recipient):
+            _tell_crowd(unit, report, message)
+            return
         if before is not None or not recipient.addressed:
             recipient = _remembered(unit, recipient)
         _accept(unit, report, piece, message, match, after.graded, recipient)
@@ -282,33 +297,46 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
     after = replace(recipient, state=add(recipient.state, piece))
     silent = not (report.announce or unit.rules.announce_backfill)
     identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
-    if event_type_of(piece.kind) is not None and not event_queries.is_known(unit.db, identifier):
-        after = replace(after, sequence=recipient.sequence + 1)
-        event = recipient_event(
-            identifier=identifier,
-            sequence=after.sequence,
-            message=message,
-            recipient=_recipient_facts(unit, recipient, after.state),
-            piece=piece,
-            graded=graded,
-            rung=match.rung.value,
-            now=unit.now,
-        )
-        event_queries.insert_event(
-            unit.db,
-            event,
-            unit.now,
-            message=message.id,
-            recipient=recipient.address,
-            sequence=after.sequence,
-            silent=silent,
-        )
-        if not silent:
-            _enqueue(unit, event)
+    if event_type_of(piece.kind) is not None:
+        is_new = not event_queries.is_known(unit.db, identifier)
+        better = None if is_new or silent else event_queries.sequence_if_better(unit.db, identifier, graded.grade)
+        if is_new:
+            after = replace(after, sequence=recipient.sequence + 1)
+        sequence = after.sequence if is_new else better
+        if sequence is not None:
+            event = recipient_event(
+                identifier=identifier,
+                sequence=sequence,
+                message=message,
+                recipient=_recipient_facts(unit, recipient, after.state),
+                piece=piece,
+                graded=graded,
+                rung=match.rung.value,
+                now=unit.now,
+            )
+            _keep_event(unit, event, after, is_new=is_new, silent=silent)
     if after != recipient:
         sent_queries.save_state(unit.db, after)
     if is_settled(after.state):
         _close(unit, message, after, silent=silent)
+
+
+def _keep_event(unit: Unit, event: Event, recipient: StoredRecipient, *, is_new: bool, silent: bool) -> None:
+    """Keep and tell an event. One that is known rests on better evidence now: it goes to those who waited for that."""
+    if is_new:
+        event_queries.insert_event(
+            unit.db,
+            event,
+            unit.now,
+            message=recipient.message,
+            recipient=recipient.address,
+            sequence=recipient.sequence,
+            silent=silent,
+        )
+    else:
+        event_queries.replace_body(unit.db, event)
+    if not silent:
+        _enqueue(unit, event)
 
 
 def _close(unit: Unit, message: StoredMessage, recipient: StoredRecipient, *, silent: bool) -> None:
@@ -326,6 +354,13 @@ def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientSta
     if not recipient.addressed:
         hint = sent_queries.probable_recipient(unit.db, recipient.message, recipient.address)
     return RecipientFacts(recipient.address, recipient.addressed, recipient.state, after, hint)
+
+
+def _fold_stale(unit: Unit) -> None:
+    """Each stale state once, however much of its evidence has changed."""
+    for message, address in sorted(unit.stale):
+        _fold_anew(unit, message, address)
+    unit.stale.clear()
 
 
 def _fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
@@ -365,6 +400,14 @@ def _tell_suspicious(
         "authenticity": authenticity_facts(graded),
     }
     _tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
+
+
+def _tell_crowd(unit: Unit, report: StoredReport, message: StoredMessage) -> None:
+    """More addresses report that were never written to than are kept: said once of a message."""
+    event = crowd_event(message, sent_queries.MAX_UNADDRESSED, unit.now)
+    silent = not (report.announce or unit.rules.announce_backfill)
+    if event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent) and not silent:
+        _enqueue(unit, event)
 
 
 def _tell_of_report(  # noqa: PLR0913 - what such an event names

@@ -12,6 +12,7 @@ from typing import Any
 
 from mdnwatch.event_words import words_of
 from mdnwatch.model.address import without_case, without_sub_address
+from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.correlation import message_id_key
 from mdnwatch.model.event import settled_event_id, state_facts, times_facts
 from mdnwatch.model.stored import from_ms
@@ -45,10 +46,17 @@ def overview(db: sqlite3.Connection, sees: Visible = ALL) -> Facts:
         "rungs": dict(
             db.execute("SELECT rung, count(*) FROM report WHERE rung IS NOT NULL GROUP BY rung ORDER BY rung")
         ),
+        "grades": _grades(db),
         "events": _count(db, "SELECT count(*) FROM event WHERE body IS NOT NULL"),
         "sinks": [_sink(backlog) for backlog in outbox_queries.backlog(db)],
         "last_events": [_last_event(*row) for row in _last_events(db, sees)],
     }
+
+
+def _grades(db: sqlite3.Connection) -> dict[str, int]:
+    """How much of the matched evidence has each grade, all of them named."""
+    found = dict(db.execute("SELECT grade, count(*) FROM evidence WHERE grade IS NOT NULL GROUP BY grade"))
+    return {grade.value: found.get(grade.value, 0) for grade in Grade}
 
 
 def _sink(backlog: SinkBacklog) -> Facts:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from mdnwatch.model import event_body
 from mdnwatch.model.address import canonical
-from mdnwatch.model.authenticity import REASONS, Graded
+from mdnwatch.model.authenticity import REASONS, Grade, Graded
 from mdnwatch.model.correlation import Rung
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
@@ -36,6 +36,7 @@ class Event:
     type: EventType
     order_key: str
     body: str
+    grade: Grade | None = None  # of the evidence it rests on, where it is about a recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ def recipient_event(  # noqa: PLR0913 - what an event names
         "correlation": {"rung": Rung(rung)},
         "authenticity": authenticity_facts(graded),
     }
-    return Event(identifier, kind, f"{message.message_id} {canonical(recipient.address)}", _body(kind, data, now))
+    order_key = f"{message.message_id} {canonical(recipient.address)}"
+    return Event(identifier, kind, order_key, _body(kind, data, now), graded.grade)
 
 
 def report_event(kind: EventType, report_id: str, data: Mapping[str, Any], now: datetime) -> Event:
@@ -161,6 +163,17 @@ def flood_event(kind: EventType, account: str, hour: int, now: datetime) -> Even
     text = "more reports of this kind came within the hour than are told one by one; `mdnwatch status` counts them"
     data = {"id": identifier, "account": account, "summary": text}
     return Event(identifier, kind, identifier, _body(kind, data, now))
+
+
+def crowd_event(message: MessageFacts, kept: int, now: datetime) -> Event:
+    """Said once of a message in place of the events of more than `kept` recipients that were never addressed."""
+    identifier = event_id(EventType.REPORT_SUSPICIOUS.value, "crowd", message.message_id, message.from_address)
+    text = (
+        f"more than {kept} addresses to which {clean(message.message_id)} was not written report about it:"
+        " the members of a list, or forgery; no more of them are told"
+    )
+    data = {"id": identifier, "account": message.account, "summary": text}
+    return Event(identifier, EventType.REPORT_SUSPICIOUS, identifier, _body(EventType.REPORT_SUSPICIOUS, data, now))
 
 
 def endpoint_event(kind: EventType, name: str, since: datetime, reason: str, now: datetime) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.event import Event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.stored import to_ms
@@ -33,11 +34,23 @@ def insert_event(  # noqa: PLR0913 - the columns of a row
     (number,) = db.execute("UPDATE event_counter SET last = last + 1 RETURNING last").fetchone()
     body = None if silent else event.body
     cursor = db.execute(
-        "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (event.id, event.type.value, message, recipient, sequence, to_ms(now), body, number),
+        "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number, grade)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (event.id, event.type.value, message, recipient, sequence, to_ms(now), body, number, event.grade),
     )
     return cursor.rowcount == 1
+
+
+def sequence_if_better(db: sqlite3.Connection, identifier: str, grade: Grade) -> int | None:
+    """The sequence of a told event that rests on evidence of a worse grade; None for any other."""
+    sql = "SELECT grade, sequence FROM event WHERE id = ? AND body IS NOT NULL AND grade IS NOT NULL"
+    row = db.execute(sql, (identifier,)).fetchone()
+    return None if row is None or Grade(row[0]).at_least(grade) else int(row[1])
+
+
+def replace_body(db: sqlite3.Connection, event: Event) -> None:
+    """Let a known event rest on other evidence; what is delivered already stays as it is."""
+    db.execute("UPDATE event SET body = ?, grade = ? WHERE id = ?", (event.body, event.grade, event.id))
 
 
 def last_number(db: sqlite3.Connection) -> int:

@@ -18,6 +18,10 @@ from mdnwatch.model.stored import dump, from_ms, state_content, state_from, to_m
 # A hint by domain is worth a look at this many recipients, and not at the ten thousand of a newsletter.
 MAX_RECIPIENTS_FOR_HINT = 100
 
+# Of the addresses that report about a message without having been addressed, so many are kept and told: those behind
+# a list and some forwarders. Whoever forges receipts can make up any number.
+MAX_UNADDRESSED = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage(MessageFacts):
@@ -211,6 +215,14 @@ def unaddressed_recipient(db: sqlite3.Connection, message: int, address: str) ->
         if canonical(known.address) == wanted:
             return known
     return StoredRecipient(message, address, addressed=False, sequence=0, state=RecipientState())
+
+
+def is_crowded(db: sqlite3.Connection, recipient: StoredRecipient) -> bool:
+    """Whether a recipient was never addressed, is not kept, and comes after as many of its kind as are kept."""
+    if recipient.addressed or load_recipient(db, recipient.message, recipient.address) is not None:
+        return False
+    sql = "SELECT count(*) FROM recipient WHERE message = ? AND addressed = 0"
+    return int(db.execute(sql, (recipient.message,)).fetchone()[0]) >= MAX_UNADDRESSED
 
 
 def keep_recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
