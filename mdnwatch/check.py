@@ -9,10 +9,11 @@ from pathlib import Path
 
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch.config import Config, load, module_of, secret_problems, warnings
+from mdnwatch.config import AccountSettings, Config, load, module_of, secret_problems, warnings
 from mdnwatch.errors import ConfigError
 from mdnwatch.sinks.base import Sink
 from mdnwatch.sources.base import Checked
+from mdnwatch.sources.logins import Logins
 
 
 def readable(path: Path) -> Config:
@@ -50,13 +51,18 @@ def summary(config: Config, path: Path) -> Iterator[str]:
 
 
 async def connected(config: Config) -> tuple[bool, list[str]]:
-    """Log in to every account, all at once: whether each can be read, and the lines to say."""
+    """Log in to every account, as many at once as is polite: whether each can be read, and the lines to say."""
+    logins = Logins(config.logins_per_second, config.connections_per_host)
     async with asyncio.TaskGroup() as group:
-        checks = [
-            group.create_task(module_of(mdnwatch.sources, account.kind).check(account)) for account in config.accounts
-        ]
-    found: list[Checked] = [check.result() for check in checks]
+        checks = [group.create_task(_checked(account, logins)) for account in config.accounts]
+    found = [check.result() for check in checks]
     lines = []
     for account, checked in zip(config.accounts, found, strict=True):
         lines += [f"account {account.name}:", *(f"  {line}" for line in checked.lines)]
     return all(checked.ok for checked in found), lines
+
+
+async def _checked(account: AccountSettings, logins: Logins) -> Checked:
+    await logins.turn(getattr(account, "host", ""), asyncio.sleep)
+    found: Checked = await module_of(mdnwatch.sources, account.kind).check(account)
+    return found

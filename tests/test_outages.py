@@ -102,6 +102,7 @@ async def test_an_outage_is_told_with_its_cause_and_the_way_out_and_so_is_its_en
     assert (down["data"]["source"], down["data"]["cause"]) == ("sales", "password_refused")
     assert "put the right password in its place" in down["data"]["way_out"]
     assert (up["data"]["since"], up["data"]["cause"]) == (down["data"]["since"], "password_refused")
+    assert up["data"]["reason"] == "it is read again"
     assert up["data"]["back_since"] > up["data"]["since"]
 
 

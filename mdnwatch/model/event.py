@@ -189,17 +189,18 @@ def source_event(kind: EventType, outage: Outage, now: datetime) -> Event:
     Both events of an outage name its cause; `back_since` stands in the second one only.
     """
     identifier = event_id(kind.value, outage.account, str(round(outage.since.timestamp() * 1000)))
+    trouble, is_over = outage.trouble, kind is EventType.SOURCE_UP
     data = {
         "id": identifier,
         "source": outage.account,
         "since": _time(outage.since),
-        "cause": outage.trouble.cause.value,
-        "reason": clean(outage.trouble.reason),
+        "cause": trouble.cause.value,
+        "reason": "it is read again" if is_over else clean(trouble.reason),
     }
-    if kind is EventType.SOURCE_UP:
+    if is_over:
         data["back_since"] = _time(outage.back_since)
-    elif outage.trouble.cause in WAY_OUT:
-        data["way_out"] = WAY_OUT[outage.trouble.cause]
+    elif trouble.cause in WAY_OUT:
+        data["way_out"] = WAY_OUT[trouble.cause]
     # Down and up of one account go out in this order.
     return Event(identifier, kind, f"source {outage.account}", _body(kind, data, now))
 

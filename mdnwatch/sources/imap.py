@@ -62,6 +62,7 @@ class ImapSource:
         self._secret = WatchedSecret(settings.password)
         self._tls: ssl.SSLContext | None = None
         self._client: Client | None = None
+        self._opened_at: float | None = None  # when the connection was logged in, in the loop's time
         self._watches: dict[Folder, FolderWatch] = {}
         self._missing: tuple[Missing, ...] = ()
         self._listed_at: datetime | None = None
@@ -76,17 +77,23 @@ class ImapSource:
         """Watch until cancelled."""
         failures = 0
         while True:
-            begun = asyncio.get_running_loop().time()
+            self._opened_at = None
             try:
                 await self._connection()
             except SourceRefused as error:
                 self._down(trouble_of(error))
                 await self._until_it_may_help(error.cause)
             except (SourceError, CommitFailed) as error:
-                held = asyncio.get_running_loop().time() - begun
-                failures = 1 if held > GOOD_CONNECTION_SECONDS else failures + 1
+                failures = 1 if self._held_well() else failures + 1
                 self._down(trouble_of(error))
                 await pause(jittered_pause(failures), self._context.beat)
+
+    def _held_well(self) -> bool:
+        """Whether the connection that is lost now was a good one."""
+        return (
+            self._opened_at is not None
+            and asyncio.get_running_loop().time() - self._opened_at > GOOD_CONNECTION_SECONDS
+        )
 
     async def _until_it_may_help(self, cause: Cause) -> None:
         """After a refusal: wait until the secret is another one."""
@@ -120,7 +127,7 @@ class ImapSource:
             await self._watch_over(await self._open())
 
     async def _watch_over(self, client: Client) -> None:
-        self._client = client
+        self._client, self._opened_at = client, asyncio.get_running_loop().time()
         try:
             await self._find_folders(client)
             for watch in self._watches.values():

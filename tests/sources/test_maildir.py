@@ -16,6 +16,8 @@ import pytest
 from pydantic import ValidationError
 from sources.recorder import Recorder, only, running
 
+from mdnwatch.errors import Cause
+from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Role, Wanted
 from mdnwatch.sources import base, maildir, maildir_folder
 from mdnwatch.sources.base import SourceState
@@ -245,8 +247,10 @@ async def test_missing_folders_are_named_and_found_when_they_appear(tmp_path: Pa
     async with running(one):
         await recorder.until(lambda: one.health().state is SourceState.DOWN)
         assert str(root) in one.health().cause
+        assert recorder.troubles[-1] == Trouble(Cause.FOLDER_GONE, one.health().cause)
         make(root)
         await recorder.until(lambda: one.health().state is SourceState.UP)
+        assert recorder.troubles[-1] is None
         assert "there is no folder Sent" in one.health().sent
         make(root / ".Sent")
         deliver(root / ".Sent", report(1))
