@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -17,11 +18,15 @@ import mdnwatch.sources
 from mdnwatch.commands.app import app
 from mdnwatch.config import Config, LogSettings, MetricsSettings, build, kinds, module_of
 from mdnwatch.model.event_type import EventType
+from mdnwatch.model.evidence import Kind
+from mdnwatch.model.reasons import Reason
+from mdnwatch.model.state import Delivery, Reading
 from mdnwatch.smtp_client import SmtpSettings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (ROOT / "config.example.toml").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
+SOURCES = [path.read_text("utf-8") for path in (ROOT / "mdnwatch").rglob("*.py")]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 # A setting that stands there as a comment: `# port = 993`.
@@ -84,31 +89,77 @@ def test_every_key_says_what_it_is_for() -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("command", [command.name for command in app.registered_commands if command.name] + ["run"])
+GROUP = typer.main.get_group(app)
+
+
+def options_of(command: Any) -> set[str]:  # noqa: ANN401 - typer's own copy of click has no public name
+    """The long options of a command, and of those below it (`sent add`)."""
+    own = {option for one in command.params for option in one.opts if option.startswith("--")}
+    return own.union(*(options_of(below) for below in getattr(command, "commands", {}).values()))
+
+
+OPTIONS = {name: options_of(command) for name, command in GROUP.commands.items()}
+# What stands in code: a line of a shell, or words between backquotes.
+CODE = [*re.findall(r"`([^`\n]+)`", README), *(line.partition(" # ")[0] for line in README.splitlines())]
+CALLS = [match for code in CODE for match in re.findall(r"(?:^|[ /])mdnwatch ([a-z][a-z-]*)([^|&;]*)", code)]
+
+
+@pytest.mark.parametrize("command", GROUP.commands)
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"mdnwatch {command}" in README
 
 
-def test_every_option_of_a_command_is_in_the_readme() -> None:
-    group = typer.main.get_group(app)
-    options = {
-        option
-        for command in group.commands.values()
-        for parameter in command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
-    assert {option for option in options if option not in README} == set()
+@pytest.mark.parametrize("command", OPTIONS)
+def test_every_option_of_a_command_is_in_the_readme(command: str) -> None:
+    assert {option for option in OPTIONS[command] if option not in README} == set()
+
+
+def test_every_command_and_option_that_the_readme_calls_exists() -> None:
+    called = [(name, rest) for name, rest in CALLS if name in OPTIONS]
+    assert {name for name, _ in called} == set(OPTIONS)
+    wrong = [
+        (name, option)
+        for name, rest in called
+        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)
+        if option not in OPTIONS[name]
+    ]
+    assert wrong == []
+    shells = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    commands = re.findall(r"^(?:\S*/)?mdnwatch ([a-z-]+)", "\n".join(shells), re.MULTILINE)
+    assert set(commands) <= set(OPTIONS)
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "\n## [Unreleased]\n" in CHANGELOG
 
 
+EVENTS = {event.value for event in EventType}
+NAME_OF_EVENT = r"`((?:recipient|message|report|source|sink)\.[a-z_]+)`"
+
+
 def test_every_event_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"`((?:recipient|message|report|source|sink)\.[a-z_]+)`", README))
-    assert named <= {event.value for event in EventType}
-    assert named
+    assert set(re.findall(NAME_OF_EVENT, README)) <= EVENTS
+
+
+@pytest.mark.parametrize("event", EventType)
+def test_an_event_stands_in_the_readmes_table_where_the_code_tells_it(event: EventType) -> None:
+    rows = [line.split("|")[1] for line in README.splitlines() if re.match(rf"\| {NAME_OF_EVENT}", line)]
+    documented = event.value in re.findall(NAME_OF_EVENT, " ".join(rows))
+    assert documented == is_told(event)
+
+
+def is_told(event: EventType) -> bool:
+    """Whether some code makes such an event: those about a recipient are named after the kind of evidence."""
+    area, _, kind = event.value.partition(".")
+    return any(f"EventType.{event.name}" in code for code in SOURCES) or (area == "recipient" and kind in set(Kind))
+
+
+WORDS = [*(word.name.lower() for word in (*Delivery, *Reading)), *Reason]
+
+
+@pytest.mark.parametrize("word", dict.fromkeys(WORDS))
+def test_every_word_of_a_state_or_a_reason_is_in_the_readme(word: str) -> None:
+    assert f"`{word}`" in README
 
 
 def test_the_licence_is_the_gpl() -> None:

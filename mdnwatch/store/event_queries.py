@@ -31,7 +31,9 @@ def insert_event(  # noqa: PLR0913 - the columns of a row
     silent: bool = False,
 ) -> bool:
     """Keep an event; False where it has happened already. A silent one is told to nobody, now or later."""
-    (number,) = db.execute("UPDATE event_counter SET last = last + 1 RETURNING last").fetchone()
+    number = last_number(db) + 1
+    # Without RETURNING: for that SQLite opens a savepoint of its own, whose end costs the more the more was written.
+    db.execute("UPDATE event_counter SET last = ?", (number,))
     body = None if silent else event.body
     cursor = db.execute(
         "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number, grade)"

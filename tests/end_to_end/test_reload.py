@@ -25,6 +25,14 @@ def reload(daemon: Daemon, *, lines: str) -> None:
     until(lambda: daemon.log.count(lines) > before, lambda: f"{lines!r} in\n{daemon.log}")
 
 
+def connections(pid: int, port: int) -> set[str]:
+    """The local ends and inodes of a process's TCP connections to a port of this machine (proc_pid_fd(5))."""
+    held = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]]
+    # Columns: number, local address, remote address, state, …, inode.
+    return {f"{row[1]} {row[9]}" for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in held}
+
+
 def account(daemon: Daemon, name: str) -> dict[str, Any]:
     facts = daemon.ask() or {}
     return next(one for one in facts["accounts"] if one["name"] == name)
@@ -86,14 +94,17 @@ def test_the_connection_of_an_unchanged_account_is_left_alone(
     maildir = maildir_account(make_maildir(home / "Maildir"), poll_interval="50ms")
     with running(write_config(home, imap_account(mailbox), receiver.sink)) as daemon:
         since = account(daemon, "sales")["since"]
-        connects = daemon.log.count("source up")
+        connects, before = daemon.log.count("source up"), connections(daemon.process.pid, mailbox.port)
+        assert len(before) == 1
         write_config(home, imap_account(mailbox), maildir, receiver.sink)
         reload(daemon, lines="configuration reloaded")
         daemon.wait_until_up()
         assert account(daemon, "sales")["since"] == since
         assert daemon.log.count("source up") == connects + 1
+        assert connections(daemon.process.pid, mailbox.port) == before
         mailbox.append("Sent", sent_copy(OFFER, [BOB]))
         mailbox.deliver(thunderbird_receipt(OFFER, BOB))
         receiver.wait_for_events(1)
+        assert connections(daemon.process.pid, mailbox.port) == before
     with closing(sqlite3.connect(f"file:{home}/state/mdnwatch.sqlite3?mode=ro", uri=True)) as db:
         assert db.execute("SELECT state FROM notification").fetchall() == [("delivered",)]

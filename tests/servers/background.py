@@ -58,9 +58,10 @@ class BackgroundReceiver:
         return self.sink_with()
 
     def sink_with(self, **settings: object) -> str:
-        """The same with more settings."""
+        """The same with more settings. It hears of all but `message.settled`, which comes behind so many others."""
         common = {"kind": "webhook", "name": "receiver", "url": self.receiver.url, "secrets": [SECRET]}
-        return table("sinks", **{**common, "allow_private": True, **settings})
+        events = ["recipient.*", "report.*", "source.*", "sink.*"]
+        return table("sinks", **{**common, "allow_private": True, "events": events, **settings})
 
     @property
     def told(self) -> list[Told]:
