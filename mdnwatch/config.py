@@ -21,7 +21,7 @@ import mdnwatch.sources
 from mdnwatch.errors import ConfigError
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.problems import Place, described, duration, not_one_of, quoted, written
-from mdnwatch.settings import Duration, Secret, Settings, is_loopback
+from mdnwatch.settings import Duration, MailAddress, Secret, Settings, is_loopback
 from mdnwatch.sinks.base import SinkSettings
 
 SOCKET_NAME = "mdnwatch.sock"
@@ -111,6 +111,15 @@ def _host_and_port(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+class StampSettings(Settings):
+    """What `mdnwatch stamp` makes of."""
+
+    return_address: Annotated[
+        MailAddress | None,
+        Field(description='Where reports about stamped mail go: "+" and a token are put behind its local part.'),
+    ] = None
+
+
 class Config(Settings):
     """All that the file says, with the defaults filled in; two that compare equal mean the same.
 
@@ -170,6 +179,7 @@ class Config(Settings):
     watch_for: Annotated[
         Duration, Field(gt=timedelta(0), description="How long after sending a message is settled, whatever was heard.")
     ] = timedelta(days=30)
+    stamp: StampSettings = StampSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

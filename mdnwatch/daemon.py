@@ -128,6 +128,7 @@ class _Daemon:
             log=log,
             metrics=self._metrics,
             verify=self._verifier.verify,
+            token_keys=lambda: self._registrar.token_keys,
         )
         self._logins = Logins(config.logins_per_second, config.connections_per_host)
         self._outages = Outages(
@@ -215,6 +216,7 @@ class _Daemon:
     ) -> None:
         """Start every task; when `stop` is set end them in order: sources first, then what is still to be told."""
         await self._outages.load(settings.name for settings in self._config.accounts)
+        await self._registrar.load()
         async with (
             local_api.listening(self._config.socket, {**self._answers.handlers, **self._registrar.handlers}, self._log),
             metrics_endpoint.listening(self._config.metrics, self._exposition),

@@ -25,6 +25,7 @@ from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
 from mdnwatch.model.report import Head, Malformed, Reply, Report, report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import REPLY, StoredReport, stored
+from mdnwatch.model.token import NO_KEYS, Keyring
 from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
 from mdnwatch.store.mark_queries import save_checkpoint
 from mdnwatch.verification.verifier import Verify, verify_nothing
@@ -117,6 +118,7 @@ class Pipeline:
         log: Log,
         metrics: Metrics,
         verify: Verify = verify_nothing,
+        token_keys: Callable[[], Keyring] = lambda: NO_KEYS,
     ) -> None:
         self._store = store
         self.rules = rules
@@ -126,6 +128,7 @@ class Pipeline:
         self._log = log
         self._metrics = metrics
         self._verify = verify
+        self._token_keys = token_keys
 
     async def handle(self, batch: Batch) -> Handled:
         """Read the messages of a batch and keep what they tell, with its checkpoint, in one transaction.
@@ -151,15 +154,15 @@ class Pipeline:
         return _handled(outcomes)
 
     async def _read_all(self, messages: Sequence[RawMessage]) -> list[Item]:
-        own = self.rules.own_addresses
+        own, keys = self.rules.own_addresses, self._token_keys()
         items: list[Item] = []
         reports: list[tuple[int, RawMessage]] = []
         turn = time.monotonic()
         for message in messages:
             if len(message.data) > READ_ON_LOOP_BYTES:
-                item = await asyncio.to_thread(read_item, message, own)
+                item = await asyncio.to_thread(read_item, message, own, keys)
             else:
-                item = read_item(message, own)
+                item = read_item(message, own, keys)
             if isinstance(item, ReadReport):
                 reports.append((len(items), message))
             if item is not None:
@@ -206,16 +209,19 @@ def _kind(item: Item) -> str:
     return "sent" if isinstance(item, ReadSent) else "malformed"
 
 
-def read_item(message: RawMessage, own: Mapping[str, Collection[str]] = NO_ADDRESSES) -> Item | None:
+def read_item(
+    message: RawMessage, own: Mapping[str, Collection[str]] = NO_ADDRESSES, token_keys: Keyring = NO_KEYS
+) -> Item | None:
     """What a received message is to us: a report, a sent copy, something unusable, or None (ordinary mail).
 
-    `own` holds each account's own addresses, as `without_sub_address` writes them.
+    `own` holds each account's own addresses, as `without_sub_address` writes them. Tokens are verified with
+    `token_keys`.
     """
     try:
         if message.role is Role.SENT:
             sent = read_sent(message.data, message.place.account)
             return None if sent is None else ReadSent(message.place, sent, message.announce)
-        return _report_item(message, _read(message.data), own.get(message.place.account, ()))
+        return _report_item(message, _read(message.data), own.get(message.place.account, ()), token_keys)
     except Exception as error:  # noqa: BLE001 - one bad message must not stop the mailbox; it is told and kept
         return _failed_on(message.place, message.data, error)
 
@@ -226,13 +232,22 @@ def _read(data: bytes) -> Report | Malformed | None:
     return None if is_as2(message.header) else read_message(message) or read_reply(message)
 
 
-def _report_item(message: RawMessage, report: Report | Malformed | None, own: Collection[str]) -> Item | None:
+def _report_item(
+    message: RawMessage, report: Report | Malformed | None, own: Collection[str], token_keys: Keyring
+) -> Item | None:
     if report is None or (isinstance(report, Reply) and not is_to_us(report, own)):
         return None
     identifier = report_id(report.head, report.report_part)
     if isinstance(report, Malformed):
         return Unusable(message.place, identifier, report.reason)
-    kept = stored(report, identifier, message.place.account, message.received_at, announce=message.announce)
+    kept = stored(
+        report,
+        identifier,
+        message.place.account,
+        message.received_at,
+        announce=message.announce,
+        token_keys=token_keys,
+    )
     if isinstance(report, Reply):
         if not kept.keys:
             return None

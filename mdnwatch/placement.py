@@ -15,7 +15,7 @@ from mdnwatch import settlement
 from mdnwatch.config import Config
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.authenticity import Checks, Grade, Graded, grade
-from mdnwatch.model.correlation import Ambiguous, Match, choose, keys_of_sent
+from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent
 from mdnwatch.model.event import (
     Event,
     RecipientFacts,
@@ -34,6 +34,7 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, add
 from mdnwatch.model.stored import REPLY, StoredReport
+from mdnwatch.model.token import proof
 from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries
 from mdnwatch.store.report_queries import Matched, Placement
@@ -229,8 +230,9 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
 ) -> None:
     recipient, after = None, Placement()
     if message is not None:
-        recipient = _recipient_of(unit, message, piece)
-        after = _placement(unit.rules, report, message, recipient, match)
+        made_for = _made_for(unit, report, message)
+        recipient = _recipient_of(unit, message, piece, made_for)
+        after = _placement(unit.rules, report, message, recipient, match, made_for)
     if after == before:
         return
     if before is None:
@@ -253,25 +255,46 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
         _accept(unit, report, piece, message, match, after.graded, recipient)
 
 
-def _placement(
-    rules: Rules, report: StoredReport, message: StoredMessage, recipient: StoredRecipient | None, match: Match | None
+def _placement(  # noqa: PLR0913, PLR0917 - one step of `place`
+    rules: Rules,
+    report: StoredReport,
+    message: StoredMessage,
+    recipient: StoredRecipient | None,
+    match: Match | None,
+    made_for: frozenset[str | None],
 ) -> Placement:
     address = recipient.address if recipient else None
+    addressed = recipient is not None and recipient.addressed
     graded = grade(
         report.provenance,
         message.sent_at,
         address,
-        addressed=recipient is not None and recipient.addressed,
+        addressed=addressed,
         rung=match.rung if match else None,
         own_mtas=rules.own_mtas,
+        proof=proof(made_for, address or "", addressed=addressed),
     )
     return Placement(message.id, address, graded)
 
 
-def _recipient_of(unit: Unit, message: StoredMessage, piece: Evidence) -> StoredRecipient | None:
-    """Original-Recipient, then Final-Recipient; without either the only recipient; else one never addressed."""
+def _made_for(unit: Unit, report: StoredReport, message: StoredMessage) -> frozenset[str | None]:
+    """For whom the tokens of a report were made; None: for all recipients of the message."""
+    tokens = [key.key for key in report.keys if key.rung is Rung.TOKEN]
+    return sent_queries.made_for(unit.db, message.id, tokens) if tokens else frozenset()
+
+
+def _recipient_of(
+    unit: Unit, message: StoredMessage, piece: Evidence, made_for: frozenset[str | None]
+) -> StoredRecipient | None:
+    """Original-Recipient, then Final-Recipient; else one never addressed.
+
+    Without either the one for whom the report's token was made, or the only recipient.
+    """
     addresses = (*piece.original, *piece.final)
     if not addresses:
+        theirs = [one for one in made_for if one is not None]
+        if len(theirs) == 1:
+            return sent_queries.find_recipient(unit.db, message.id, theirs)
         return sent_queries.only_recipient(unit.db, message.id)
     found = sent_queries.find_recipient(unit.db, message.id, addresses)
     if piece.kind in REPLIES:

@@ -16,7 +16,7 @@ import mdnwatch.cli
 import mdnwatch.sinks
 import mdnwatch.sources
 from mdnwatch.commands.app import app
-from mdnwatch.config import Config, LogSettings, MetricsSettings, build, kinds, module_of
+from mdnwatch.config import Config, LogSettings, MetricsSettings, StampSettings, build, kinds, module_of
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Kind
 from mdnwatch.model.reasons import Reason
@@ -46,6 +46,7 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", Config
     yield "[log]", LogSettings
     yield "[metrics]", MetricsSettings
+    yield "[stamp]", StampSettings
     yield "[accounts.smtp]", SmtpSettings
     for package in (mdnwatch.sources, mdnwatch.sinks):
         for kind in kinds(package):
@@ -55,12 +56,12 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
 MODELS = dict(all_models())
 # What the example shows though it has no default: it would need a file, a secret, or another key.
 CHOICES = (
-    "runtime_dir", "listen", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
+    "runtime_dir", "listen", "return_address", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
     "proxy", "proxy_username", "proxy_password", "own_mtas", "authserv_ids", "smime_trust", "min_grade",
     "accounts", "references", "domains",
 )  # fmt: skip
 # Tables of their own in the file.
-TABLES = {"accounts", "sinks", "log", "metrics", "smtp"}
+TABLES = {"accounts", "sinks", "log", "metrics", "smtp", "stamp"}
 
 
 @pytest.mark.parametrize("kind", MODELS)

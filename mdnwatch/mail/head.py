@@ -8,7 +8,7 @@ from mdnwatch.mail.addresses import addresses, first_address
 from mdnwatch.mail.comments import first_comment
 from mdnwatch.mail.dates import parse_date
 from mdnwatch.mail.header import Header
-from mdnwatch.mail.message_ids import message_id, message_ids
+from mdnwatch.mail.message_ids import message_id, message_ids, original_message_ids
 from mdnwatch.mail.mime import Part, read_header
 from mdnwatch.mail.transfer import with_lf
 from mdnwatch.mail.words import decode_words
@@ -30,6 +30,16 @@ RETURNED_TYPES = frozenset(
 
 # Of a returned message only the header is read.
 MAX_RETURNED_HEADER = 256 * 1024  # bytes
+
+# Outlook's submission servers write the first of them, and senders who know that a provider replaces the id (Delta
+# Chat, for Amazon); Gmail's the second; lists and others the third.
+_OTHER_IDS = ("x-microsoft-original-message-id", "x-google-original-message-id", "x-original-message-id")
+MAX_OTHER_IDS = 5
+
+# Delivery agents add one each; more than this is a loop.
+MAX_DELIVERED = 10
+# What delivery agents write (Postfix: Delivered-To and X-Original-To; Exim: Envelope-To).
+_DELIVERED = ("delivered-to", "x-original-to", "envelope-to")
 
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 # RFC 3834 §5: keyword, then parameters or comments.
@@ -56,7 +66,15 @@ def read_head(header: Header) -> Head:
         auto_submitted=keyword[0].lower() if keyword else None,
         auto_submitted_comment=first_comment(automatic) if automatic else None,
         authentication_results=header.all("authentication-results"),
+        delivered_to=_delivered_to(header),
     )
+
+
+def _delivered_to(header: Header) -> tuple[str, ...]:
+    found = [address for name in _DELIVERED for text in header.all(name) for address in addresses(text)]
+    # RFC 8098 §2.3: "Original-Recipient" has a type before the address.
+    typed = [text.partition(";")[2] for text in header.all("original-recipient")]
+    return tuple(dict.fromkeys([*found, *(address for text in typed for address in addresses(text))]))[:MAX_DELIVERED]
 
 
 def return_path(header: Header) -> str | None:
@@ -67,17 +85,29 @@ def return_path(header: Header) -> str | None:
 
 def read_returned(part: Part) -> Returned:
     """What the returned original, or its header, says (RFC 6522 §3)."""
-    header = _returned_header(part)
+    return returned_of(_returned_header(part), part.media_type)
+
+
+def returned_of(header: Header, media_type: str) -> Returned:
+    """What the header of a returned original says; `media_type` is that of the part in which it stands."""
     subject = header.get("subject")
     date = header.get("date")
     return Returned(
-        media_type=part.media_type,
+        media_type=media_type,
         message_id=message_id(header.get("message-id")),
         from_address=first_address(header.get("from")),
         to_addresses=addresses(header.get("to")),
+        return_path=return_path(header),
+        other_message_ids=other_message_ids(header),
         subject=None if subject is None else decode_words(subject),
         date=parse_date(date) if date else None,
     )
+
+
+def other_message_ids(header: Header) -> tuple[str, ...]:
+    """What a message was called before a provider gave it the Message-ID that it has, with angle brackets."""
+    found = [one for name in _OTHER_IDS for text in header.all(name) for one in original_message_ids(text)]
+    return tuple(dict.fromkeys(found))[:MAX_OTHER_IDS]
 
 
 def _returned_header(part: Part) -> Header:

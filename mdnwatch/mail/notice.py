@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mdnwatch.mail.addresses import addresses, first_address
+from mdnwatch.mail.addresses import addresses
 from mdnwatch.mail.charset import decode
-from mdnwatch.mail.dates import parse_date
-from mdnwatch.mail.head import RETURNED_TYPES, read_head, read_returned
+from mdnwatch.mail.head import RETURNED_TYPES, read_head, read_returned, returned_of
 from mdnwatch.mail.header import Header
 from mdnwatch.mail.html_text import html_to_text
-from mdnwatch.mail.message_ids import inline_message_ids, message_id
+from mdnwatch.mail.message_ids import inline_message_ids
 from mdnwatch.mail.mime import Message, Part, walk
 from mdnwatch.mail.parameters import parameters
 from mdnwatch.mail.returned_text import split_returned
@@ -127,15 +126,4 @@ def _returned_parts(message: Message, words: Part | None) -> Iterator[Returned]:
 
 
 def _of_header(header: Header | None) -> Returned | None:
-    if header is None:
-        return None
-    subject = header.get("subject")
-    date = header.get("date")
-    return Returned(
-        media_type="text/plain",
-        message_id=message_id(header.get("message-id")),
-        from_address=first_address(header.get("from")),
-        to_addresses=addresses(header.get("to")),
-        subject=None if subject is None else decode_words(subject),
-        date=parse_date(date) if date else None,
-    )
+    return None if header is None else returned_of(header, "text/plain")

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from mdnwatch.model.address import canonical_domain, same_or_parent_domain, split, without_sub_address
 from mdnwatch.model.correlation import Rung
+from mdnwatch.model.token import Proof
 
 _Outcome = TypeVar("_Outcome", bound=StrEnum)
 
@@ -107,6 +108,7 @@ class Provenance:
     reporting_mta: str | None
     returns_something: bool
     is_reply: bool = False
+    wrong_token: bool = False
     heuristic: bool = False  # understood by its words, not by fields or by a known format
     checks: Checks = Checks()
 
@@ -120,7 +122,7 @@ class Graded:
 
     @property
     def by(self) -> str | None:
-        """What vouches for the report: "dmarc", "dkim" or "smime"; None for one that is not authenticated."""
+        """What vouches for the report: "dmarc", "dkim", "smime" or "token"; None for one that is not authenticated."""
         if self.grade is not Grade.AUTHENTICATED:
             return None
         return next((REASONS[code].by for code in self.reasons if REASONS[code].by), None)
@@ -135,6 +137,7 @@ class Case(NamedTuple):
     addressed: bool
     rung: Rung | None
     own_mtas: Collection[str]
+    proof: Proof  # of the report's tokens, of this recipient
 
 
 def _comes_from_recipient(case: Case) -> bool:
@@ -215,6 +218,13 @@ _DOUBTS_OF_SENDER = frozenset({"foreign-sender", "same-domain-sender", "dmarc-fa
 # worse. Those of grade "consistent" are told and change nothing.
 REASONS: Mapping[str, Reason] = MappingProxyType(
     {
+        "token": Reason(
+            Grade.AUTHENTICATED,
+            "it bears a token that was made for this one recipient",
+            lambda case: case.proof is Proof.OWN,
+            "token",
+            _DOUBTS_OF_SENDER | {"nothing-to-judge-by", "foreign-mta"},
+        ),
         "smime-valid": Reason(
             Grade.AUTHENTICATED,
             "it bears a valid S/MIME signature of the recipient",
@@ -233,6 +243,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "it comes from the recipient, and bears a verified signature of its domain (DKIM)",
             lambda case: _comes_from_recipient(case) and case.of.checks.dkim is Dkim.PASS,
             "dkim",
+        ),
+        "shared-token": Reason(
+            Grade.CONSISTENT,
+            "it bears a token that all recipients got: whoever made it held a copy",
+            lambda case: case.proof is Proof.SHARED,
         ),
         "dkim-no-answer": Reason(
             Grade.CONSISTENT,
@@ -301,6 +316,16 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "the report is dated more than 24 hours before the message",
             lambda case: _age_before_message(case) > MAX_AGE_BEFORE_MESSAGE,
         ),
+        "wrong-token": Reason(
+            Grade.CONTRADICTED,
+            "it bears a token that is none of ours, though it looks like one",
+            lambda case: case.of.wrong_token,
+        ),
+        "other-token": Reason(
+            Grade.CONTRADICTED,
+            "it bears a token that was made for another recipient",
+            lambda case: case.proof is Proof.OTHER,
+        ),
         "smime-invalid": Reason(
             Grade.CONTRADICTED,
             "its S/MIME signature does not fit what it signs",
@@ -318,9 +343,10 @@ def grade(  # noqa: PLR0913 - what a case is made of
     addressed: bool,
     rung: Rung | None = None,
     own_mtas: Collection[str] = (),
+    proof: Proof = Proof.NONE,
 ) -> Graded:
     """The grade of evidence about a known message. `recipient` is None where the report names none."""
-    case = Case(provenance, sent_at, recipient or "", addressed, rung, own_mtas)
+    case = Case(provenance, sent_at, recipient or "", addressed, rung, own_mtas, proof)
     holding = {code: reason for code, reason in REASONS.items() if reason.holds(case)}
     settled = frozenset[str]().union(*(reason.settles for reason in holding.values()))
     codes = tuple(code for code in holding if code not in settled)

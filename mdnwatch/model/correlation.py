@@ -9,6 +9,7 @@ from enum import StrEnum
 from mdnwatch.model.address import decode_xtext
 from mdnwatch.model.report import FeedbackReport, Mdn, Reply, Report
 from mdnwatch.model.sent import SentMessage
+from mdnwatch.model.token import NO_KEYS, Keyring, genuine, token_key
 
 # A report that names more identifiers than this names none in particular; the nearest are kept.
 MAX_KEYS_PER_RUNG = 20
@@ -35,7 +36,10 @@ STOPPING = frozenset({Rung.ORIGINAL_MESSAGE_ID, Rung.RETURNED_MESSAGE_ID})
 
 @dataclass(frozen=True, slots=True)
 class LookupKey:
-    """A way to find the sent message. `key` is "m:" and a Message-ID with brackets, or "e:" and an envelope id."""
+    """A way to find the sent message.
+
+    `key` is "m:" and a Message-ID with brackets, "e:" and an envelope id, or "t:" and the identity of a token.
+    """
 
     rung: Rung
     key: str
@@ -71,15 +75,18 @@ def keys_of_sent(sent: SentMessage) -> tuple[str, ...]:
     keys = [message_id_key(message_id) for message_id in (sent.message_id, *sent.other_message_ids)]
     if sent.envelope_id:
         keys.append(envelope_id_key(sent.envelope_id))
+    keys += [token_key(identity) for identity, _ in sent.tokens]
     return tuple(dict.fromkeys(keys))
 
 
-def lookup_keys(report: Report) -> tuple[LookupKey, ...]:
-    """All keys of a report, in the order of the ladder, without repetition."""
-    return tuple(dict.fromkeys(_ladder(report)))
+def lookup_keys(report: Report, token_keys: Keyring = NO_KEYS) -> tuple[LookupKey, ...]:
+    """All keys of a report, in the order of the ladder, without repetition. With `token_keys` tokens are verified."""
+    return tuple(dict.fromkeys(_ladder(report, token_keys)))
 
 
-def _ladder(report: Report) -> Iterator[LookupKey]:
+def _ladder(report: Report, token_keys: Keyring) -> Iterator[LookupKey]:
+    for identity in genuine(report, token_keys):
+        yield LookupKey(Rung.TOKEN, token_key(identity))
     if report.original_envelope_id:
         yield from _envelope_id_keys(report.original_envelope_id)
     if isinstance(report, Mdn):

@@ -129,7 +129,9 @@ class Authenticity(TypedDict):
 
     grade: Grade
     reasons: list[Reason]
-    by: NotRequired[Annotated[str, Told("What vouches for it: dmarc, dkim or smime; of an authenticated one only")]]
+    by: NotRequired[
+        Annotated[str, Told("What vouches for it: dmarc, dkim, smime or token; of an authenticated one only")]
+    ]
 
 
 class OfRecipient(TypedDict):

@@ -71,6 +71,8 @@ class Returned:
     message_id: str | None = None
     from_address: str | None = None
     to_addresses: tuple[str, ...] = ()
+    return_path: str | None = None  # "" is the null reverse-path; None: no such field
+    other_message_ids: tuple[str, ...] = ()  # what it was called before a provider gave it its Message-ID
     subject: str | None = None
     date: datetime | None = None
 
@@ -95,6 +97,7 @@ class Head:
     auto_submitted: str | None = None  # lower-case keyword, RFC 3834 §5
     auto_submitted_comment: str | None = None
     authentication_results: tuple[str, ...] = ()  # topmost first, unfolded
+    delivered_to: tuple[str, ...] = ()  # plain addresses for which delivery agents took it in
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,5 @@ class SentMessage:
     reference: str | None = None  # the caller's own word for it
     metadata: str | None = None  # the caller's own data, as JSON
     other_message_ids: tuple[str, ...] = ()  # what a provider made of the Message-ID, with angle brackets
+    # Of its stamps the identity of the tokens, and the recipient whom they are for; None: everybody.
+    tokens: tuple[tuple[str, str | None], ...] = ()

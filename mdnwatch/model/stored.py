@@ -12,6 +12,7 @@ from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.report import HEURISTIC, Dsn, FeedbackReport, Mdn, Reply, Report
 from mdnwatch.model.state import RecipientState, Times
+from mdnwatch.model.token import NO_KEYS, Keyring, bears_wrong
 
 # The kind of a report that is an answer.
 REPLY = "reply"
@@ -39,8 +40,16 @@ class StoredReport:
     defects: tuple[str, ...] = ()
 
 
-def stored(report: Report, report_id: str, account: str, observed_at: datetime, *, announce: bool) -> StoredReport:
-    """What is kept of a report."""
+def stored(  # noqa: PLR0913 - what is known of a report beside itself
+    report: Report,
+    report_id: str,
+    account: str,
+    observed_at: datetime,
+    *,
+    announce: bool,
+    token_keys: Keyring = NO_KEYS,
+) -> StoredReport:
+    """What is kept of a report; its tokens are verified with `token_keys`."""
     return StoredReport(
         id=report_id,
         kind=_kind(report),
@@ -48,7 +57,7 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
         account=account,
         observed_at=observed_at,
         announce=announce,
-        keys=lookup_keys(report),
+        keys=lookup_keys(report, token_keys),
         provenance=Provenance(
             is_mdn=isinstance(report, Mdn),
             from_address=report.head.from_address,
@@ -56,6 +65,7 @@ def stored(report: Report, report_id: str, account: str, observed_at: datetime, 
             reporting_mta=_reporting_mta(report),
             returns_something=report.returned is not None,
             is_reply=isinstance(report, Reply),
+            wrong_token=bears_wrong(report, token_keys),
             heuristic=HEURISTIC in report.defects,
         ),
         defects=report.defects,
@@ -104,6 +114,7 @@ def report_content(report: StoredReport) -> str:
             "returned": of.returns_something,
             "defects": list(report.defects),
             **_checks_content(of.checks),
+            **({"wrong_token": True} if of.wrong_token else {}),
         }
     )
 
@@ -140,6 +151,7 @@ def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
             reporting_mta=data["reporting_mta"],
             returns_something=data["returned"],
             is_reply=kind == REPLY,
+            wrong_token=data.get("wrong_token", False),
             heuristic=HEURISTIC in data["defects"],
             checks=_checks_from(data.get("checks")),
         ),

@@ -14,6 +14,7 @@ from mdnwatch.model.event import MessageFacts
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.state import RecipientState
 from mdnwatch.model.stored import dump, from_ms, state_content, state_from, to_ms
+from mdnwatch.model.token import token_key
 
 # A hint by domain is worth a look at this many recipients, and not at the ten thousand of a newsletter.
 MAX_RECIPIENTS_FOR_HINT = 100
@@ -65,7 +66,7 @@ def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | Non
     known = _message(row) if row else None
     message = known.id if known else _insert_message(db, sent, message_id, sender)
     changed = known is None or _unite(db, known, sent)
-    changed |= _add_keys(db, message, keys_of_sent(sent)[1:])
+    changed |= _add_keys(db, message, sent)
     for address in sent.recipients:
         changed |= _add_addressed(db, message, address, to_ms(look_at))
     return message, changed
@@ -116,9 +117,10 @@ def _unite(db: sqlite3.Connection, known: StoredMessage, sent: SentMessage) -> b
     return True
 
 
-def _add_keys(db: sqlite3.Connection, message: int, keys: Iterable[str]) -> bool:
-    sql = "INSERT INTO sent_key (key, message) VALUES (?, ?) ON CONFLICT DO NOTHING"
-    return sum(db.execute(sql, (key, message)).rowcount for key in keys) > 0
+def _add_keys(db: sqlite3.Connection, message: int, sent: SentMessage) -> bool:
+    made_for = {token_key(identity): recipient for identity, recipient in sent.tokens}
+    sql = "INSERT INTO sent_key (key, message, recipient) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    return sum(db.execute(sql, (key, message, made_for.get(key))).rowcount for key in keys_of_sent(sent)[1:]) > 0
 
 
 def _requested_content(requested: Requested) -> str:
@@ -157,6 +159,13 @@ def find_by_keys(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, froze
         if rows:
             found[key] = frozenset(number for (number,) in rows)
     return found
+
+
+def made_for(db: sqlite3.Connection, message: int, token_keys: Iterable[str]) -> frozenset[str | None]:
+    """For whom the tokens of these keys were made; None stands for all recipients of the message."""
+    sql = "SELECT recipient FROM sent_key WHERE key = ? AND message = ?"
+    found = (db.execute(sql, (key, message)).fetchone() for key in token_keys)
+    return frozenset(row[0] for row in found if row is not None)
 
 
 def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:

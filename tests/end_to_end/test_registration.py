@@ -30,7 +30,9 @@ def maildir(home: Path) -> Path:
 
 @pytest.fixture
 def config(home: Path, maildir: Path, receiver: BackgroundReceiver) -> Path:
-    return write_config(home, maildir_account(maildir, poll_interval="50ms"), receiver.sink)
+    return write_config(
+        home, maildir_account(maildir, poll_interval="50ms"), receiver.sink_with(events=["recipient.*"])
+    )
 
 
 def sent_add(config: Path, data: bytes | Mapping[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
@@ -84,3 +86,26 @@ def test_what_is_wrong_with_it_is_said_and_nothing_is_kept(config: Path) -> None
         assert done.returncode == 1
         assert [line.split(":")[1] for line in done.stderr.splitlines()] == [" recipients", " sent_at"]
         assert status(config)["sent_messages"] == 0
+
+
+def stamp(config: Path, *options: str) -> list[dict[str, Any]]:
+    command = [str(COMMAND), "stamp", "--config", str(config), "--from", "alice@mail.example", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("while_running", [True, False])
+def test_a_receipt_for_a_stamped_message_proves_who_held_it(
+    config: Path, maildir: Path, receiver: BackgroundReceiver, *, while_running: bool
+) -> None:
+    options = ("--recipient", BOB, "--recipient", HIDDEN, "--each", "--reference", "17", "--new-key")
+    found = [] if while_running else stamp(config, *options)
+    with running(config):
+        found = found or stamp(config, *options)
+        deliver(maildir, maildir_name(1), thunderbird_receipt(found[0]["message_id"], BOB))
+        (told,) = receiver.wait_for_events(1)
+    assert told.recipient == BOB
+    assert told.event["data"]["correlation"]["rung"] == "token"
+    assert told.event["data"]["authenticity"]["grade"] == "authenticated"
+    assert told.event["data"]["message"]["reference"] == "17"

@@ -10,6 +10,7 @@ from facts import SENT_AT
 
 from mdnwatch.model.authenticity import REASONS, Checks, Dkim, Dmarc, Grade, Graded, Provenance, Smime, grade
 from mdnwatch.model.correlation import Rung
+from mdnwatch.model.token import Proof
 
 BOB = "bob@there.example"
 
@@ -135,6 +136,37 @@ def test_a_delivery_report_is_judged_by_its_mta_and_what_it_returns(
 ) -> None:
     of = provenance(is_mdn=False, reporting_mta=mta, returns_something=returns_something)
     assert graded(of, own_mtas=("mail.example",)).grade is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "proof", "expected", "reasons"),
+    [
+        (provenance(), Proof.OWN, Grade.AUTHENTICATED, ("token",)),
+        (provenance(from_address="assistant@else.example"), Proof.OWN, Grade.AUTHENTICATED, ("token",)),
+        (
+            provenance(is_mdn=False, reporting_mta=None, returns_something=False),
+            Proof.OWN,
+            Grade.AUTHENTICATED,
+            ("token",),
+        ),
+        (provenance(date=SENT_AT - timedelta(hours=1)), Proof.OWN, Grade.DOUBTFUL, ("token", "before-message")),
+        (provenance(), Proof.SHARED, Grade.CONSISTENT, ("shared-token",)),
+        (
+            provenance(from_address="mallory@evil.example"),
+            Proof.SHARED,
+            Grade.DOUBTFUL,
+            ("shared-token", "foreign-sender"),
+        ),
+        (provenance(), Proof.OTHER, Grade.CONTRADICTED, ("other-token",)),
+        (replace(provenance(), wrong_token=True), Proof.OWN, Grade.CONTRADICTED, ("token", "wrong-token")),
+    ],
+)
+def test_a_token_is_for_or_against_a_report(
+    given: Provenance, proof: Proof, expected: Grade, reasons: tuple[str, ...]
+) -> None:
+    found = grade(given, SENT_AT, BOB, addressed=True, proof=proof)
+    assert found == Graded(expected, reasons)
+    assert found.by == ("token" if expected is Grade.AUTHENTICATED else None)
 
 
 def test_an_address_never_written_to_is_doubtful() -> None:
