@@ -32,8 +32,9 @@ def insert_event(  # noqa: PLR0913 - the columns of a row
 ) -> bool:
     """Keep an event; False where it has happened already. A silent one is told to nobody, now or later."""
     number = last_number(db) + 1
-    # Without RETURNING: for that SQLite opens a savepoint of its own, whose end costs the more the more was written.
-    db.execute("UPDATE event_counter SET last = ?", (number,))
+    # One row by its rowid: SQLite opens a savepoint of its own for what may change several and fail in the middle
+    # (or for RETURNING), and the end of that costs the more the more the batch has written.
+    db.execute("UPDATE event_counter SET last = ? WHERE rowid = 1", (number,))
     body = None if silent else event.body
     cursor = db.execute(
         "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number, grade)"
