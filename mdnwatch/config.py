@@ -158,9 +158,7 @@ class Config(Settings):
     ] = timedelta(days=7)
     outage_grace: Annotated[
         Duration,
-        Field(
-            ge=timedelta(0), description="How long an account is down before source.down tells it, if it may come back."
-        ),
+        Field(description="How long an account is down before source.down tells it, if it may come back."),
     ] = timedelta(seconds=60)
     logins_per_second: Annotated[
         float, Field(gt=0, description="New connections to one host, over all accounts; others wait for their turn.")

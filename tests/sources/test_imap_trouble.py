@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+import ssl
 from bisect import bisect_right
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +17,7 @@ from sources.scripted import IMPATIENT, make_impatient, report, source, uids, wa
 from mdnwatch.errors import Cause
 from mdnwatch.model.outage import Trouble
 from mdnwatch.sources.base import SourceState
+from mdnwatch.sources.imap_trouble import cause_of_error
 from mdnwatch.sources.logins import Logins
 
 
@@ -108,6 +112,22 @@ async def test_each_trouble_is_told_by_its_cause(greeting: Answer, answers: Answ
         await recorder.until(lambda: any(trouble is not None for trouble in recorder.troubles))
     told = [trouble.cause for trouble in recorder.troubles if trouble is not None]
     assert told[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), Cause.NAME_NOT_FOUND),
+        (ConnectionRefusedError(), Cause.CONNECTION_REFUSED),
+        (ConnectionResetError(), Cause.CONNECTION_LOST),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), Cause.UNREACHABLE),
+        (ssl.SSLCertVerificationError(), Cause.CERTIFICATE),
+        (ssl.SSLError(), Cause.TLS),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_of_the_network_has_its_cause(error: OSError, cause: Cause) -> None:
+    assert cause_of_error(error) is cause
 
 
 @pytest.mark.asyncio
