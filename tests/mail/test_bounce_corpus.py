@@ -82,6 +82,7 @@ def scoring() -> ModuleType:
     return module
 
 
+@pytest.mark.collection
 @needs_corpus
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 def test_the_figures_over_the_shared_collection_are_reached(line_end: bytes) -> None:
@@ -100,6 +101,7 @@ def test_the_figures_over_the_shared_collection_are_reached(line_end: bytes) -> 
     assert result["false_reports"] == 0
 
 
+@pytest.mark.collection
 @needs_corpus
 def test_sisimais_reasons_mapped_to_ours_agree_in_95_of_100_messages() -> None:
     judged = agreeing = 0

@@ -279,6 +279,7 @@ def test_each_difference_on_the_samples_has_a_reason() -> None:
     check(SAMPLES)
 
 
+@pytest.mark.collection
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the shared collection of messages is not here")
 def test_each_difference_on_the_shared_collection_has_a_reason_and_each_reason_a_difference() -> None:
     explained = check(CORPUS)

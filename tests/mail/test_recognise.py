@@ -175,6 +175,7 @@ def test_the_structure_shows_a_wrapped_report() -> None:
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
+@pytest.mark.collection
 @pytest.mark.skipif(not CORPUS.exists(), reason="the shared corpus is not on this machine")
 def test_of_the_corpus_every_report_is_fetched_and_most_ordinary_mail_is_not() -> None:
     rows = [json.loads(line) for line in (CORPUS / "manifest.jsonl").read_text("utf-8").splitlines()]
