@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from yarl import URL
 
 from mdnwatch.http_client import refusal
@@ -46,6 +46,9 @@ class WebhookSettings(SinkSettings):
     """Where and how events are POSTed."""
 
     kind: Literal["webhook"] = "webhook"
+    allow_private: Annotated[
+        bool, Field(description="The URL may resolve to a private or loopback address, and be plain http.")
+    ] = False
     url: Annotated[
         str,
         Field(
@@ -62,9 +65,6 @@ class WebhookSettings(SinkSettings):
             examples=[["whsec_…"]],
         ),
     ]
-    allow_private: Annotated[
-        bool, Field(description="The URL may resolve to a private or loopback address, and be plain http.")
-    ] = False
     headers: Annotated[dict[str, Secret], Field(description="More header fields for every request.")] = {}  # noqa: RUF012 - pydantic copies it
     bearer: Annotated[Secret | None, Field(description="A token sent as Authorization: Bearer (RFC 6750).")] = None
     tls_ca: Annotated[
@@ -111,60 +111,90 @@ class WebhookSettings(SinkSettings):
             raise ValueError('must be { file = "PATH" } or { credential = "NAME" }: TLS reads keys from files')
         return secret
 
-    @model_validator(mode="after")
-    def _usable_url(self) -> WebhookSettings:
-        url = parsed(self.url)
-        if url.scheme == "http" and not self.allow_private:
-            raise ValueError("url: plain http can be read and changed on the way: use https, or allow_private = true")
+    # Keys stand after those they have to fit, and are judged one by one: every problem is told at once. Of the keys
+    # before, those that are wrong themselves are missing in `info.data`.
+
+    @field_validator("url")
+    @classmethod
+    def _usable_url(cls, text: str, info: ValidationInfo) -> str:
+        url = parsed(text)
+        if info.data.get("allow_private", True):
+            return text
+        if url.scheme == "http":
+            raise ValueError("plain http can be read and changed on the way: use https, or allow_private = true")
         what = _literal_refusal(url.host or "")
-        if what is not None and not self.allow_private:
-            raise ValueError(f"url: {url.host} is {what}: use a public one, or allow_private = true")
-        for key in ("tls_ca", "client_cert"):
-            if getattr(self, key) is not None and url.scheme != "https":
-                raise ValueError(f"{key}: plain http has no certificates: use an https URL, or leave it out")
-        return self
+        if what is not None:
+            raise ValueError(f"{url.host} is {what}: use a public one, or allow_private = true")
+        return text
 
-    @model_validator(mode="after")
-    def _consistent(self) -> WebhookSettings:
-        if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key: is of no use without client_cert: add it")
-        if self.bearer is not None and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError("bearer: headers holds Authorization too: keep one of them")
-        if self.bearer is not None and self.bearer.value is not None:
-            bearer_value(self.bearer.value, place="bearer: ")
-        return self
+    @field_validator("tls_ca", "client_cert")
+    @classmethod
+    def _of_use_for_tls(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("url", "").startswith("http:"):
+            raise ValueError("plain http has no certificates: use an https URL, or leave it out")
+        return path
 
-    @model_validator(mode="after")
-    def _usable_proxy(self) -> WebhookSettings:
-        if (self.proxy_username is None) != (self.proxy_password is None):
-            raise ValueError("proxy_username: goes with proxy_password: give both, or neither")
-        if ":" in (self.proxy_username or ""):  # RFC 7617 §2
-            raise ValueError("proxy_username: must hold no colon")
-        if self.proxy is None:
-            if self.proxy_username is not None:
-                raise ValueError("proxy_username: is of no use without proxy: add it")
-            return self
+    @field_validator("client_key")
+    @classmethod
+    def _of_a_certificate(cls, secret: Secret | None, info: ValidationInfo) -> Secret | None:
+        if secret is not None and info.data.get("client_cert", Path()) is None:
+            raise ValueError("is of no use without client_cert: add it")
+        return secret
+
+    @field_validator("bearer")
+    @classmethod
+    def _usable_bearer(cls, secret: Secret | None, info: ValidationInfo) -> Secret | None:
+        if secret is None:
+            return None
+        if any(name.lower() == "authorization" for name in info.data.get("headers", ())):
+            raise ValueError("headers holds Authorization too: keep one of them")
+        if secret.value is not None:
+            bearer_value(secret.value)
+        return secret
+
+    @field_validator("proxy")
+    @classmethod
+    def _usable_proxy(cls, proxy: str | None) -> str | None:
+        if proxy is None:
+            return None
         try:
-            url = URL(self.proxy)
+            url = URL(proxy)
         except ValueError:
             url = URL()
         if url.scheme != "http" or not url.host or url.path not in ("", "/") or url.query:
-            raise ValueError("proxy: write it like http://proxy.example:3128 (https goes through it encrypted)")
+            raise ValueError("write it like http://proxy.example:3128 (https goes through it encrypted)")
         if url.user is not None or url.password is not None:
-            raise ValueError("proxy: name and password go into proxy_username and proxy_password")
+            raise ValueError("name and password go into proxy_username and proxy_password")
+        return proxy
+
+    @field_validator("proxy_username")
+    @classmethod
+    def _usable_proxy_username(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None:
+            return None
+        if ":" in name:  # RFC 7617 §2
+            raise ValueError("must hold no colon")
+        if info.data.get("proxy", "") is None:
+            raise ValueError("is of no use without proxy: add it")
+        return name
+
+    @model_validator(mode="after")
+    def _has_both(self) -> WebhookSettings:
+        if (self.proxy_username is None) != (self.proxy_password is None):
+            raise ValueError("proxy_username: goes with proxy_password: give both, or neither")
         return self
 
 
 def parsed(text: str) -> URL:
-    """The URL of a receiver. Raises ValueError with the place and the way out."""
+    """The URL of a receiver. Raises ValueError with the way out."""
     try:
         url = URL(text)
     except ValueError:
-        raise ValueError("url: cannot be read: write it like https://crm.example.org/hooks/mail") from None
+        raise ValueError("cannot be read: write it like https://crm.example.org/hooks/mail") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("url: must begin with https:// and a host")
+        raise ValueError("must begin with https:// and a host")
     if url.user is not None or url.password is not None:
-        raise ValueError("url: must hold no user and password: the signature, or bearer, authenticates")
+        raise ValueError("must hold no user and password: the signature, or bearer, authenticates")
     return url
 
 
@@ -175,10 +205,10 @@ def header_value(text: str) -> str:
     return text
 
 
-def bearer_value(token: str, *, place: str = "") -> str:
-    """The value of Authorization for a token. Raises ValueError, which does not contain it, with `place` before it."""
+def bearer_value(token: str) -> str:
+    """The value of Authorization for a token. Raises ValueError, which does not contain it."""
     if _BEARER.fullmatch(token) is None:
-        raise ValueError(f"{place}is no bearer token: letters, digits and -._~+/ only")
+        raise ValueError("is no bearer token: letters, digits and -._~+/ only")
     return f"Bearer {token}"
 
 

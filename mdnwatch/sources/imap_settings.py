@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mdnwatch.problems import quoted
 from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Size, is_loopback
@@ -37,16 +37,16 @@ class ImapSettings(TrustSettings):
     port: Annotated[
         int, Field(ge=1, le=65535, description='TCP port; default 993 for tls = "implicit", otherwise 143.')
     ]
-    tls: Annotated[
-        Literal["implicit", "starttls", "none"],
-        Field(description='"implicit" (TLS from the first byte), "starttls", or "none" (only to loopback).'),
-    ] = "implicit"
     tls_ca: Annotated[
         Path | None, Field(description="PEM file of the authorities to trust, in place of the system's.")
     ] = None
     allow_plaintext: Annotated[
         bool, Field(description='With tls = "none": also to a server beyond loopback; everyone on the way can read.')
     ] = False
+    tls: Annotated[
+        Literal["implicit", "starttls", "none"],
+        Field(description='"implicit" (TLS from the first byte), "starttls", or "none" (only to loopback).'),
+    ] = "implicit"
     username: Annotated[str, Field(min_length=1, description="Login name.", examples=["sales@example.org"])]
     password: Annotated[
         Secret,
@@ -71,7 +71,10 @@ class ImapSettings(TrustSettings):
         Field(min_length=1, description="Folders in which reports arrive: names, or special uses such as \\\\Junk."),
     ] = ("INBOX", "\\Junk")
     sent: Annotated[
-        tuple[str, ...], Field(description="Folders with copies of sent mail: names, or the special use \\\\Sent.")
+        tuple[str, ...],
+        Field(
+            validate_default=True, description="Folders with copies of sent mail: names, or the special use \\\\Sent."
+        ),
     ] = ("\\Sent",)
     backfill: Annotated[
         Backfill | None,
@@ -124,15 +127,23 @@ class ImapSettings(TrustSettings):
             filled["smtp"] = {**smtp, "username": username, "password": data.get("password")}
         return filled
 
-    @model_validator(mode="after")
-    def _consistent(self) -> ImapSettings:
-        if self.tls == "none" and not self.allow_plaintext and not is_loopback(self.host):
-            message = (
-                'tls: "none" would send the password readable over the network: '
+    # Keys that stand after those they have to fit, and are judged one by one: every problem is told at once. Of the
+    # keys before, those that are wrong themselves are missing in `info.data`.
+
+    @field_validator("tls")
+    @classmethod
+    def _keeps_the_password(cls, tls: str, info: ValidationInfo) -> str:
+        is_near = is_loopback(info.data.get("host", "localhost"))
+        if tls == "none" and not is_near and not info.data.get("allow_plaintext", True):
+            raise ValueError(
+                '"none" would send the password readable over the network: '
                 'use "implicit" or "starttls", or set allow_plaintext = true'
             )
-            raise ValueError(message)
-        if both := set(self.folders) & set(self.sent):
-            message = f"sent: {quoted(min(both))} stands under folders too: name it once"
-            raise ValueError(message)
-        return self
+        return tls
+
+    @field_validator("sent")
+    @classmethod
+    def _in_one_role(cls, sent: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if both := set(info.data.get("folders", ())) & set(sent):
+            raise ValueError(f"{quoted(min(both))} stands under folders too: name it once")
+        return sent
