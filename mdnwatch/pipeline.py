@@ -21,6 +21,7 @@ from mdnwatch.model.answer import is_to_us
 from mdnwatch.model.authenticity import Checks
 from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import Evidence, Kind, extract
+from mdnwatch.model.own_mail import is_about_own, is_own
 from mdnwatch.model.received import Batch, Handled, Place, RawMessage, Role
 from mdnwatch.model.report import Head, Malformed, Reply, Report, report_id
 from mdnwatch.model.sent import SentMessage
@@ -220,7 +221,7 @@ def read_item(
     try:
         if message.role is Role.SENT:
             sent = read_sent(message.data, message.place.account)
-            return None if sent is None else ReadSent(message.place, sent, message.announce)
+            return None if sent is None or is_own(sent.message_id) else ReadSent(message.place, sent, message.announce)
         return _report_item(message, _read(message.data), own.get(message.place.account, ()), token_keys)
     except Exception as error:  # noqa: BLE001 - one bad message must not stop the mailbox; it is told and kept
         return _failed_on(message.place, message.data, error)
@@ -239,7 +240,8 @@ def _report_item(
         return None
     identifier = report_id(report.head, report.report_part)
     if isinstance(report, Malformed):
-        return Unusable(message.place, identifier, report.reason)
+        is_ours = is_about_own((), message.data)
+        return None if is_ours else Unusable(message.place, identifier, report.reason)
     kept = stored(
         report,
         identifier,
@@ -248,6 +250,8 @@ def _report_item(
         announce=message.announce,
         token_keys=token_keys,
     )
+    if is_about_own(kept.keys, message.data):
+        return None
     if isinstance(report, Reply):
         if not kept.keys:
             return None
