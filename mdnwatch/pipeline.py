@@ -16,9 +16,10 @@ from mdnwatch.mail.reader import read_message
 from mdnwatch.mail.recognise import is_as2
 from mdnwatch.mail.reply import read_reply
 from mdnwatch.mail.sent import read_sent
+from mdnwatch.mail.signed_receipt import NOT_VERIFIED
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.answer import is_to_us
-from mdnwatch.model.authenticity import Checks
+from mdnwatch.model.authenticity import Checks, Smime
 from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import Evidence, Kind, extract
 from mdnwatch.model.own_mail import is_about_own, is_own
@@ -266,7 +267,11 @@ def _checked(item: Item, checks: Checks) -> Item:
         return item
     if item.report.kind == REPLY:
         checks = replace(checks, smime_addresses=())
-    return replace(item, report=replace(item.report, provenance=replace(item.report.provenance, checks=checks)))
+    defects = item.report.defects
+    if checks.smime not in {Smime.NONE, Smime.NOT_VERIFIED}:
+        defects = tuple(defect for defect in defects if defect != NOT_VERIFIED)
+    provenance = replace(item.report.provenance, checks=checks)
+    return replace(item, report=replace(item.report, provenance=provenance, defects=defects))
 
 
 def _failed_on(place: Place, data: bytes, error: Exception) -> Unusable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +13,14 @@ import pytest
 import pytest_asyncio
 from facts import sent_message
 
+from mdnwatch import telling
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.event import Event
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Place, RawMessage, Role
 from mdnwatch.pipeline import Pipeline
 from mdnwatch.placement import Rules, Unit, record_sent
+from mdnwatch.sinks.base import SinkSettings
 from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.status import about, overview
 from mdnwatch.store.sent_queries import MAX_UNADDRESSED
@@ -74,6 +76,7 @@ class World:
     rules: Rules = field(default_factory=Rules)
     told: list[Event] = field(default_factory=list)
     uid: int = 0
+    enqueue: Callable[[sqlite3.Connection, Event, datetime], None] = lambda _db, _event, _now: None
 
     async def send(self, message_id: str = OFFER, *recipients: str, date: datetime = SENT_AT) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -99,8 +102,12 @@ class World:
         self.uid += 1
         return RawMessage(Place(account, "INBOX", 7, self.uid), Role.INBOX, data, len(data), NOW)
 
-    def _enqueue(self, _db: sqlite3.Connection, event: Event, _now: datetime) -> None:
+    def _enqueue(self, db: sqlite3.Connection, event: Event, now: datetime) -> None:
         self.told.append(event)
+        self.enqueue(db, event, now)
+
+    async def notified(self) -> list[tuple[str]]:
+        return await self.store.read(lambda db: db.execute("SELECT sink FROM notification ORDER BY id").fetchall())
 
     @property
     def events(self) -> list[str]:
@@ -278,6 +285,21 @@ async def test_a_forged_receipt_does_not_keep_the_real_one_from_those_who_want_p
     assert '"by":"dmarc"' in world.told[1].body
     await world.receive(receipt(BOB, BOB, PASSED, own_id="<again@there.example>"))
     assert len(world.told) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_sink_that_wants_proof_gets_the_event_when_there_is_one(world: World) -> None:
+    sinks = [
+        SinkSettings(name="all", kind="log"),
+        SinkSettings(name="proof", kind="log", min_grade=Grade.AUTHENTICATED),
+    ]
+    world.enqueue = lambda db, event, now: telling.enqueue(db, event, now, sinks)
+    await world.send()
+    await world.receive(receipt())
+    assert await world.notified() == [("all",)]
+    await world.receive(receipt(BOB, BOB, PASSED, own_id="<second@there.example>"))
+    await world.receive(receipt(BOB, BOB, PASSED, own_id="<third@there.example>"))
+    assert await world.notified() == [("all",), ("proof",)]
 
 
 def crowd(senders: Sequence[str]) -> list[bytes]:

@@ -10,6 +10,9 @@ from mdnwatch.mail.head import read_head
 from mdnwatch.mail.mime import Message
 from mdnwatch.model.report import Action, Dsn, RecipientBlock, Typed
 
+# The defect of a receipt whose signature nobody has verified yet.
+NOT_VERIFIED = "signature-not-verified"
+
 _TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 # RFC 2634 §2.4: id-ct-receipt, 1.2.840.113549.1.9.16.1.1, as DER.
 _RECEIPT = bytes.fromhex("060b2a864886f70d0109100101")
@@ -38,7 +41,7 @@ def read_signed_receipt(message: Message) -> Dsn | None:
         format="smime-receipt",
         report_part=message.root.content(MAX_RECEIPT),
         # conformance 83: whether it was verified is told as a value of its own.
-        defects=(*dict.fromkeys(message.defects), "signature-not-verified"),
+        defects=(*dict.fromkeys(message.defects), NOT_VERIFIED),
         recipients=(
             RecipientBlock(
                 final_recipient=Typed("rfc822", head.from_address) if head.from_address else None,

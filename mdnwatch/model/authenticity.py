@@ -256,13 +256,18 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "dkim-cut": Reason(
             Grade.CONSISTENT,
-            "its DKIM signature was not checked: the message is larger than max_message_size",
+            "its DKIM signature was not checked: not all of the message was fetched",
             lambda case: case.of.checks.dkim is Dkim.CUT,
         ),
         "smime-not-verified": Reason(
             Grade.CONSISTENT,
             "its S/MIME signature was not checked",
             lambda case: case.of.checks.smime is Smime.NOT_VERIFIED,
+        ),
+        "smime-other": Reason(
+            Grade.CONSISTENT,
+            "its S/MIME signature is valid, and is not the recipient's or does not cover what names the message",
+            lambda case: case.of.checks.smime is Smime.VALID and not _bears_signature_of_recipient(case),
         ),
         "smime-untrusted": Reason(
             Grade.CONSISTENT,

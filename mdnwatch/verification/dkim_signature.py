@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -18,6 +19,11 @@ LookUp = Callable[[str], Awaitable[bytes | None]]
 
 # Seconds for one question, all servers of the resolver included.
 DNS_SECONDS = 5.0
+
+# What is remembered: an answer as long as it says itself, at most so many; a domain that gave none so long.
+MAX_ANSWERS = 1000
+MAX_SILENT = 1000
+SILENT_SECONDS = 60.0
 
 # Mail bears one or two of its own domain; each costs a question and a hash of the whole message.
 MAX_SIGNATURES = 4
@@ -129,13 +135,38 @@ def _is_test(record: bytes) -> bool:
     return b"y" in [flag.strip() for flag in flags.split(b":")]
 
 
-async def txt_record(name: str, at: dns.asyncresolver.Resolver | None = None) -> bytes | None:
-    """The TXT record of a name from the system's resolver, or from another one. Raises NoAnswerError."""
-    try:
-        answer = await (at or dns.asyncresolver.Resolver()).resolve(name, "TXT", search=False, lifetime=DNS_SECONDS)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return None
-    except (dns.exception.DNSException, OSError, UnicodeError) as error:
-        raise NoAnswerError(str(error)) from None
-    # RFC 6376 §3.6.2.2: several records are undefined; the first is taken.
-    return next((b"".join(record.strings) for record in answer), None)
+class Dns:
+    """The system's resolver, or another one, with a memory of answers, and of domains that gave none."""
+
+    def __init__(self, at: dns.asyncresolver.Resolver | None = None) -> None:
+        self._given = self._resolver = at
+        self._silent: dict[str, float] = {}
+
+    async def txt_record(self, name: str) -> bytes | None:
+        """The TXT record of a name, its strings joined; None where there is none. Raises NoAnswerError.
+
+        Whoever floods a mailbox may own a domain that never answers: it is asked again after a while only.
+        """
+        now, domain = asyncio.get_running_loop().time(), name.partition("._domainkey.")[2]
+        if self._silent.get(domain, now) > now:
+            raise NoAnswerError(name)
+        try:
+            answer = await self._asked().resolve(name, "TXT", search=False, lifetime=DNS_SECONDS)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return None
+        except (dns.exception.DNSException, OSError, UnicodeError):
+            # The machine may have other name servers by now.
+            self._resolver = self._given
+            self._silent = {known: until for known, until in self._silent.items() if until > now}
+            if len(self._silent) < MAX_SILENT:
+                self._silent[domain] = now + SILENT_SECONDS
+            raise NoAnswerError(name) from None
+        # RFC 6376 §3.6.2.2: several records are undefined; the first is taken.
+        return next((b"".join(record.strings) for record in answer), None)
+
+    def _asked(self) -> dns.asyncresolver.Resolver:
+        if self._resolver is None:
+            self._resolver = dns.asyncresolver.Resolver()
+        if self._resolver.cache is None:
+            self._resolver.cache = dns.resolver.LRUCache(MAX_ANSWERS)
+        return self._resolver

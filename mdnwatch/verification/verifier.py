@@ -58,11 +58,11 @@ async def verify_nothing(messages: Sequence[RawMessage]) -> Sequence[Checks]:
 
 
 class Verifier:
-    """Checks reports of the accounts it was given; within a running loop. `look_up` asks the DNS."""
+    """Checks reports of the accounts it was given. `look_up` asks the DNS; by default that of the system."""
 
-    def __init__(self, trust: Mapping[str, Trust], look_up: dkim_signature.LookUp = dkim_signature.txt_record) -> None:
+    def __init__(self, trust: Mapping[str, Trust], look_up: dkim_signature.LookUp | None = None) -> None:
         self.trust = trust
-        self._look_up = look_up
+        self._look_up = look_up or dkim_signature.Dns().txt_record
         self._questions = asyncio.Semaphore(CONCURRENCY)
         self._processes = asyncio.Semaphore(PROCESSES)
 

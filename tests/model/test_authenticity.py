@@ -74,7 +74,7 @@ def test_what_speaks_against_a_report_gives_its_grade(
         (Checks(dkim=Dkim.PASS), Grade.AUTHENTICATED, "dkim", ("dkim-pass",)),
         (Checks(Dkim.PASS, Dmarc.PASS), Grade.AUTHENTICATED, "dmarc", ("dmarc-pass", "dkim-pass")),
         (Checks(smime=Smime.VALID, smime_addresses=(BOB,)), Grade.AUTHENTICATED, "smime", ("smime-valid",)),
-        (Checks(smime=Smime.VALID, smime_addresses=("carol@there.example",)), Grade.CONSISTENT, None, ()),
+        (Checks(smime=Smime.VALID, smime_addresses=("carol@there.example",)), Grade.CONSISTENT, None, ("smime-other",)),
         (Checks(smime=Smime.UNTRUSTED), Grade.CONSISTENT, None, ("smime-untrusted",)),
         (Checks(smime=Smime.NOT_VERIFIED), Grade.CONSISTENT, None, ("smime-not-verified",)),
         (Checks(smime=Smime.INVALID), Grade.CONTRADICTED, None, ("smime-invalid",)),

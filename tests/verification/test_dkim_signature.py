@@ -3,40 +3,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import subprocess
-from functools import cache
 
-import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from dkim_mail import MESSAGE, rsa_key, signed
 from servers.dns import name_server
 
 from mdnwatch.model.authenticity import Dkim
 from mdnwatch.verification import dkim_signature
-from mdnwatch.verification.dkim_signature import txt_record, verify
+from mdnwatch.verification.dkim_signature import Dns, verify
 
-MESSAGE = b"""\
-From: Bob <bob@there.example>
-To: alice@mail.example
-Subject: Read: Offer
-Date: Mon, 23 Nov 2026 10:00:00 +0000
-Message-ID: <receipt@there.example>
-In-Reply-To: <offer@mail.example>
-
-It was displayed.
-"""
 NAME = "s1._domainkey.there.example"
-
-
-@cache
-def rsa_key() -> tuple[bytes, bytes]:
-    """A private key as PEM, and the TXT record of its public key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private, b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
 
 
 def key_of_openssl(bits: int) -> tuple[bytes, bytes]:
@@ -55,24 +33,9 @@ def ed25519_key() -> tuple[bytes, bytes]:
     return base64.b64encode(private), b"v=DKIM1; k=ed25519; p=" + base64.b64encode(public)
 
 
-def signed(
-    message: bytes = MESSAGE,
-    domain: bytes = b"there.example",
-    *,
-    headers: tuple[bytes, ...] | None = None,
-    algorithm: bytes = b"rsa-sha256",
-    private: bytes | None = None,
-    length: bool = False,
-) -> bytes:
-    signer = dkim.DKIM(message, signature_algorithm=algorithm)
-    key = private or rsa_key()[0]
-    field = signer.sign(b"s1", domain, key, include_headers=headers, length=length)
-    return bytes(field).replace(b"\r\n", b"\n") + message
-
-
 async def outcome(data: bytes, record: bytes | None = None, domain: str = "there.example") -> Dkim:
     with name_server({NAME: record or rsa_key()[1], "s1._domainkey.evil.example": rsa_key()[1]}) as resolver:
-        return await verify(data, domain, lambda name: txt_record(name, resolver))
+        return await verify(data, domain, Dns(resolver).txt_record)
 
 
 @pytest.mark.asyncio
@@ -159,12 +122,21 @@ async def test_one_signature_that_verifies_is_enough() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_missing_key_is_no_signature_and_a_silent_dns_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_key_is_no_signature() -> None:
     with name_server({}) as resolver:
-        assert await verify(signed(), "there.example", lambda name: txt_record(name, resolver)) is Dkim.NONE
-    monkeypatch.setattr(dkim_signature, "DNS_SECONDS", 0.2)
+        assert await verify(signed(), "there.example", Dns(resolver).txt_record) is Dkim.NONE
+
+
+@pytest.mark.asyncio
+async def test_a_domain_that_does_not_answer_proves_nothing_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dkim_signature, "DNS_SECONDS", 0.5)
+    loop = asyncio.get_running_loop()
     with name_server({}, silent=True) as resolver:
-        assert await verify(signed(), "there.example", lambda name: txt_record(name, resolver)) is Dkim.NO_ANSWER
+        dns = Dns(resolver)
+        assert await verify(signed(), "there.example", dns.txt_record) is Dkim.NO_ANSWER
+        began = loop.time()
+        assert await verify(signed(), "there.example", dns.txt_record) is Dkim.NO_ANSWER
+    assert loop.time() - began < dkim_signature.DNS_SECONDS
 
 
 @pytest.mark.asyncio
