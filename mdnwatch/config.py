@@ -152,6 +152,9 @@ class Config(Settings):
     wait_for_sent: Annotated[
         Duration, Field(gt=timedelta(0), description="How long a report waits for its sent message.")
     ] = timedelta(days=30)
+    unmatched_grace: Annotated[
+        Duration, Field(gt=timedelta(0), description="How long it may wait so before report.unmatched tells of it.")
+    ] = timedelta(hours=1)
     max_waiting: Annotated[int, Field(ge=0, description="Reports that may wait so, per account.")] = 10_000
     reply_wait: Annotated[
         Duration, Field(gt=timedelta(0), description="How long a reply is held that may still find its message.")

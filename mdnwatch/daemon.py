@@ -43,6 +43,7 @@ from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unmatched import Unmatched
 from mdnwatch.verification.verifier import Verifier
 from mdnwatch.watchdog import Watchdog
 
@@ -142,7 +143,17 @@ class _Daemon:
         self._followups = Followups(
             store,
             watch=lambda: _watch_of(self._config),
-            read_until=self._read_until,
+            read_until=lambda: self._read_until(Role.INBOX),
+            enqueue=self._enqueue,
+            told=self._wake_outbox,
+            now=now,
+            log=log,
+        )
+        self._unmatched = Unmatched(
+            store,
+            grace=lambda: self._config.unmatched_grace,
+            rules=lambda: rules_of(self._config),
+            read_until=lambda: self._read_until(Role.INBOX, Role.SENT),
             enqueue=self._enqueue,
             told=self._wake_outbox,
             now=now,
@@ -229,6 +240,7 @@ class _Daemon:
                 group.create_task(self._outages.run(), name="outages"),
                 group.create_task(self._retention(), name="retention"),
                 group.create_task(self._followups.run(), name="followups"),
+                group.create_task(self._unmatched.run(), name="unmatched"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
                 group.create_task(self._tell_progress(), name="progress"),
                 group.create_task(self._reload_when_told(reload, path, group), name="reload"),
@@ -252,13 +264,13 @@ class _Daemon:
     async def _retention(self) -> None:
         await retention.run(self._store, lambda: self._config, now, self._log)
 
-    def _read_until(self) -> dict[str, datetime]:
-        """Of each account that is read, until when all that arrived is handled."""
+    def _read_until(self, *roles: Role) -> dict[str, datetime]:
+        """Of each account that is read, until when all is handled that came into its folders of these roles."""
         found = {}
         for name, watched in self._watched.items():
-            inboxes = [one for one in watched.source.health().folders if one.found and one.role is Role.INBOX]
-            times = [one.last_agreement for one in inboxes if one.last_agreement is not None]
-            if times and len(times) == len(inboxes):
+            folders = [one for one in watched.source.health().folders if one.found and one.role in roles]
+            times = [one.last_agreement for one in folders if one.last_agreement is not None]
+            if times and len(times) == len(folders):
                 found[name] = min(times)
         return found
 

@@ -158,7 +158,7 @@ def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) ->
     """Keep and tell that a message declares a report and holds none that can be used."""
     if report_queries.insert_malformed(unit.db, report_id, seen_at, reason, unit.now):
         data = {"account": seen_at.account, "folder": seen_at.folder, "reason": reason}
-        _tell_of_report(unit, EventType.REPORT_MALFORMED, report_id, seen_at.account, data)
+        tell_of_report(unit, EventType.REPORT_MALFORMED, report_id, seen_at.account, data)
     report_queries.add_sighting(unit.db, report_id, seen_at)
 
 
@@ -409,7 +409,7 @@ def _tell_ambiguous(unit: Unit, report: StoredReport, choice: Ambiguous) -> None
         "kind": report.kind,
         "candidates": [{"message_id": one.message_id, "from": one.from_address} for one in candidates[:20]],
     }
-    _tell_of_report(unit, EventType.REPORT_AMBIGUOUS, report.id, report.account, data, announce=report.announce)
+    tell_of_report(unit, EventType.REPORT_AMBIGUOUS, report.id, report.account, data, announce=report.announce)
 
 
 def _tell_suspicious(
@@ -422,7 +422,7 @@ def _tell_suspicious(
         "recipient": recipient.address,
         "authenticity": authenticity_facts(graded),
     }
-    _tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
+    tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
 
 
 def _tell_crowd(unit: Unit, report: StoredReport, message: StoredMessage) -> None:
@@ -433,9 +433,10 @@ def _tell_crowd(unit: Unit, report: StoredReport, message: StoredMessage) -> Non
         _enqueue(unit, event)
 
 
-def _tell_of_report(  # noqa: PLR0913 - what such an event names
+def tell_of_report(  # noqa: PLR0913 - what such an event names
     unit: Unit, kind: EventType, report_id: str, account: str, data: Mapping[str, object], *, announce: bool = True
 ) -> None:
+    """Tell of a report that changes no state, once; more of a type and account than a person reads are summarised."""
     if not (announce or unit.rules.announce_backfill):
         return
     event = report_event(kind, report_id, data, unit.now)

@@ -189,6 +189,16 @@ class Ambiguous(OfReport):
     candidates: Annotated[list[Candidate], Told("The messages that the report may be about, 20 at most")]
 
 
+class Unmatched(OfReport):
+    """Data of report.unmatched."""
+
+    kind: Annotated[str, Told("mdn, dsn, …")]
+    first_seen: Annotated[str, Told("When it was seen first; UTC", "date-time")]
+    message_ids: Annotated[list[str], Told("What it calls the message that it is about, 20 at most")]
+    recipients: Annotated[list[str], Told("The recipients that it tells of, 20 at most")]
+    perhaps_cut: Annotated[list[Candidate], Told("Sent messages whose Message-ID begins like the one it names")]
+
+
 class Suspicious(OfReport):
     """Data of report.suspicious."""
 
@@ -252,6 +262,7 @@ DATA: Mapping[str, Any] = {
     EventType.RECIPIENT_OVERDUE.value: Overdue,
     EventType.MESSAGE_SETTLED.value: Settled,
     EventType.REPORT_AMBIGUOUS.value: Ambiguous | Flood,
+    EventType.REPORT_UNMATCHED.value: Unmatched | Flood,
     EventType.REPORT_SUSPICIOUS.value: Suspicious | Flood,
     EventType.REPORT_MALFORMED.value: Malformed | Flood,
     EventType.SINK_DOWN.value: OfSink,

@@ -38,6 +38,7 @@ class StoredReport:
     keys: tuple[LookupKey, ...]
     provenance: Provenance
     defects: tuple[str, ...] = ()
+    original_date: datetime | None = None  # of the message that it is about, as far as it says so
 
 
 def stored(  # noqa: PLR0913 - what is known of a report beside itself
@@ -69,7 +70,15 @@ def stored(  # noqa: PLR0913 - what is known of a report beside itself
             heuristic=HEURISTIC in report.defects,
         ),
         defects=report.defects,
+        original_date=_original_date(report),
     )
+
+
+def _original_date(report: Report) -> datetime | None:
+    """When the original was sent or arrived, as the report says."""
+    if report.returned is not None and report.returned.date is not None:
+        return report.returned.date
+    return report.arrival_date if isinstance(report, Dsn | FeedbackReport) else None
 
 
 def _reporting_mta(report: Report) -> str | None:
@@ -113,6 +122,7 @@ def report_content(report: StoredReport) -> str:
             "reporting_mta": of.reporting_mta,
             "returned": of.returns_something,
             "defects": list(report.defects),
+            **({"original_date": to_ms(report.original_date)} if report.original_date else {}),
             **_checks_content(of.checks),
             **({"wrong_token": True} if of.wrong_token else {}),
         }
@@ -156,6 +166,7 @@ def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
             checks=_checks_from(data.get("checks")),
         ),
         defects=tuple(data["defects"]),
+        original_date=from_ms(data.get("original_date")),
     )
 
 

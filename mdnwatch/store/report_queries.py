@@ -45,8 +45,8 @@ class Matched(NamedTuple):
 def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched, now: datetime) -> bool:
     """Keep a report with its keys, and what became of it; False where it is known already."""
     cursor = db.execute(
-        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, message, rung, content)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, message, rung, content,"
+        " tell_unmatched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (
             report.id,
             report.kind,
@@ -56,6 +56,7 @@ def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched
             to_ms(report.observed_at),
             *matched,
             report_content(report),
+            int(report.announce and matched.outcome == "waiting"),
         ),
     )
     if cursor.rowcount == 0:
@@ -139,7 +140,8 @@ def reports_with_keys(db: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
 def set_outcome(db: sqlite3.Connection, report_id: str, matched: Matched) -> bool:
     """Keep what became of a report; True where that is new."""
     cursor = db.execute(
-        "UPDATE report SET outcome = ?, message = ?, rung = ?"
+        # Once matched, it is never told of as one without a message.
+        "UPDATE report SET outcome = ?, message = ?, rung = ?, tell_unmatched = 0"
         " WHERE id = ? AND (outcome <> ? OR message IS NOT ? OR rung IS NOT ?)",
         (*matched, report_id, *matched),
     )

@@ -109,3 +109,17 @@ def test_a_receipt_for_a_stamped_message_proves_who_held_it(
     assert told.event["data"]["correlation"]["rung"] == "token"
     assert told.event["data"]["authenticity"]["grade"] == "authenticated"
     assert told.event["data"]["message"]["reference"] == "17"
+
+
+def test_a_report_that_finds_no_message_is_told_after_the_grace_time(
+    home: Path, maildir: Path, receiver: BackgroundReceiver
+) -> None:
+    account = maildir_account(maildir, poll_interval="50ms")
+    sink = receiver.sink_with(events=["report.*", "recipient.*"])
+    config = write_config(home, account, sink, unmatched_grace="1s")
+    with running(config):
+        deliver(maildir, maildir_name(1), thunderbird_receipt(OFFER, BOB))
+        (told,) = receiver.wait_for_events(1)
+        assert (told.type, told.event["data"]["message_ids"]) == ("report.unmatched", [OFFER])
+        sent_add(config, OFFER_IN_JSON)
+        assert [one.type for one in receiver.wait_for_events(2)] == ["report.unmatched", "recipient.displayed"]
