@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
+from mdnwatch.model.phrases import Phrases
 
 # Where the sentence stands: what follows is diagnostics.
 MAX_LOOKED_AT = 8 * 1024  # characters
 
 
-def _alternatives(lines: str) -> re.Pattern[str]:
-    """A regular expression of the alternatives that the lines hold."""
-    return re.compile("|".join(line.strip() for line in lines.strip().split("\n")), re.IGNORECASE | re.MULTILINE)
-
-
 # Between the words of a sentence stand few others: a text that mentions delivery here and a failure there is none.
 # English, then German, French, Spanish, Portuguese, Italian, Dutch, Scandinavian; Slavic, Baltic, Finnish, Estonian,
 # Turkish, Hungarian, Romanian, Greek; Japanese, Chinese, Korean, Thai, Vietnamese, Indonesian; Arabic, Hebrew.
-_FAILURE = _alternatives(
+_FAILURE = Phrases(
     r"""
     \b(?:not|unable to|failed to|impossible to|incapable of)\b[^.\n]{0,60}\bde[il]{1,2}ver
     \b(?:cannot|can't|couldn't|wasn't)\b[^.\n]{0,60}\bde[il]{1,2}ver
@@ -70,7 +65,7 @@ _FAILURE = _alternatives(
     לא ניתן (?:היה )?למסור|המסירה נכשלה|לא נמסר
     """
 )
-_DELAY = _alternatives(
+_DELAY = Phrases(
     r"""
     \b(?:has|have) (?:been|not yet been) (?:delayed|delivered)(?<!has been delivered)(?<!have been delivered)
     warning message only|this is (?:just )?a warning|will be retried|delivery attempts will continue
@@ -83,21 +78,13 @@ _DELAY = _alternatives(
     отложена|opóźnion|配信が遅れ
     """
 )
-# One of these is in each text that `_DELAY` matches: most texts have none.
-_DELAY_HINTS = (
-    "delay", "not yet", "warning", "retried", "attempts will", "will continue", "will keep", "non-fatal",
-    "still trying", "will retry", "will try", "will attempt", "delivery incomplete", "weiterhin", "verzögert", "retard",
-    "retras", "ritardat", "atrasad", "отложена", "opóźnion", "遅れ",
-)  # fmt: skip
 
 
 def is_failure(text: str) -> bool:
     """Whether a text says that a message was not delivered, or not yet."""
-    return _FAILURE.search(text[:MAX_LOOKED_AT]) is not None
+    return _FAILURE.within(text[:MAX_LOOKED_AT].lower())
 
 
 def is_delay(text: str) -> bool:
     """Whether a text says that the message is still being tried."""
-    text = text[:MAX_LOOKED_AT]
-    lower = text.lower()
-    return any(hint in lower for hint in _DELAY_HINTS) and _DELAY.search(text) is not None
+    return _DELAY.within(text[:MAX_LOOKED_AT].lower())

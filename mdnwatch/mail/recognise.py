@@ -37,8 +37,7 @@ _MAIL_SYSTEM = re.compile(
     r"mail(?:er)?[-_. ]?d(?:a)?emon|post[-_ ]?master|mail[-_ ]?admin|mail delivery|delivery (?:sub)?system|mdaemon"
     r"|\bmail[-_. ]?(?:system|server|service|router|gateway|agent|master|sweeper|marshal)|(?:\b|_)smtp(?:\b|_|\d)"
     r"|\bndr\b|\bimss\b|\b(?:mmdf|pmdf|uucp)\b|system ?administrator|administra\w{3,5} (?:del? |di )?sist"
-    r"|administrateur syst|microsoft ?exchange|microsoft outlook",
-    re.IGNORECASE,
+    r"|administrateur syst|microsoft ?exchange|microsoft outlook"
 )
 
 
@@ -111,7 +110,7 @@ def is_named_as_system(header: Header) -> bool:
     """Whether From bears the name of a mail system, or no address, which is a daemon's way."""
     sender = header.get("from")
     return sender is not None and (
-        first_address(sender) is None or _MAIL_SYSTEM.search(decode_words(sender)) is not None
+        first_address(sender) is None or _MAIL_SYSTEM.search(decode_words(sender).lower()) is not None
     )
 
 

@@ -100,13 +100,14 @@ def meaning(block: RecipientBlock) -> Meaning:
     failed = block.action is Action.FAILED
     explanation = block.explanation or ""
     words = block.diagnostic_code.value if block.diagnostic_code else explanation
-    reason = reason_of(block.status, words)
+    told = enhanced_code(words)
+    reason = _reason(block.status, told, words)
     if reason is Reason.NO_SUCH_MAILBOX and _is_after_data(f"{words} {explanation}"):
         # An unknown recipient is told at RCPT. Mobile carriers (NTT docomo, au) say "unknown user" after DATA where a
         # filter of the recipient's own refused the message.
         reason = Reason.REFUSED
     # RFC 3463 §2: of class 4 "sending in the future may be successful", whatever the words say (Google's NXDOMAIN).
-    transient = (enhanced_code(words) or block.status or "").startswith("4")
+    transient = (told or block.status or "").startswith("4")
     return Meaning(reason, permanent=failed, hard=failed and reason in _HARD and not transient)
 
 
@@ -120,7 +121,10 @@ def reason_of(status: str | None, words: str) -> Reason:
     The code that the remote server gave in its reply comes before the status that the reporting server made of it
     (Exim reports 5.0.0, Exchange 5.1.1 for what was told it as 5.7.1).
     """
-    told = enhanced_code(words)
+    return _reason(status, enhanced_code(words), words)
+
+
+def _reason(status: str | None, told: str | None, words: str) -> Reason:
     code = told or status or ""
     return (
         _BY_CODE.get(code.partition(".")[2])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from mdnwatch.model.phrases import Phrases
 from mdnwatch.model.reasons import Reason
 
 # Each line holds alternatives of a regular expression. Seen in the samples, or in the manuals of those who write them.
@@ -147,12 +146,10 @@ _TABLE: tuple[tuple[Reason, str], ...] = (
         """,
     ),
 )
-_PATTERNS = tuple(
-    (reason, re.compile("|".join(line.strip() for line in lines.strip().split("\n")), re.IGNORECASE))
-    for reason, lines in _TABLE
-)
+_WORDS = tuple((reason, Phrases(lines)) for reason, lines in _TABLE)
 
 
 def reason_by_words(words: str) -> Reason | None:
     """The reason that the words tell; None where they tell none."""
-    return next((reason for reason, pattern in _PATTERNS if pattern.search(words)), None)
+    lower = words.lower()
+    return next((reason for reason, phrases in _WORDS if phrases.within(lower)), None)

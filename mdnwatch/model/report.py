@@ -224,7 +224,9 @@ def report_id(head: Head, report_part: bytes) -> str:
     are normalised first, since servers and gateways change them.
     """
     normalised = report_part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    normalised = _BLANKS_AT_LINE_END.sub(b"", normalised).strip(b"\n")
+    if b" \n" in normalised or b"\t\n" in normalised or normalised.endswith((b" ", b"\t")):
+        normalised = _BLANKS_AT_LINE_END.sub(b"", normalised)
+    normalised = normalised.strip(b"\n")
     digest = hashlib.sha256()
     for text in (head.message_id or "", head.date_as_sent, head.from_as_sent):
         digest.update(" ".join(text.split()).encode("utf-8", "surrogateescape"))

@@ -19,6 +19,8 @@ _PLACES = (
         re.ASCII | re.IGNORECASE | re.MULTILINE,
     ),
 )
+# It begins so wherever it stands; most texts hold nothing of the kind.
+_BEGINNING = re.compile(r"[245]\.[0-9]")
 _REPLY = re.compile(
     r"(?:^|[:;'\"(\[<>]|\b(?:said|code|error|reply|status|returned|response|failed with|failed):?)[ \t]*"
     r"([245]\d\d)(?=[\s:,\])'\"-]|$)",
@@ -32,6 +34,8 @@ def enhanced_code(text: str) -> str | None:
     Numbers that merely look like one (addresses, versions) stand in none of the places where codes stand.
     """
     text = text[:MAX_REPLY_TEXT]
+    if _BEGINNING.search(text) is None:
+        return None
     for place in _PLACES:
         match = place.search(text)
         if match is not None:
