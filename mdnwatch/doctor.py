@@ -23,6 +23,8 @@ from mdnwatch.sources.imap_settings import ImapSettings
 
 MARKS = {Verdict.GOOD: "✓", Verdict.NOTE: "!", Verdict.WRONG: "✗"}
 
+ADD_SMTP = "add a table [accounts.smtp] with the server that takes this account's mail; only IMAP accounts have one"
+
 # What each account is told by: its name, and one finding.
 Tell = Callable[[str, Finding], None]
 
@@ -45,9 +47,11 @@ async def examine(config: Config, names: Sequence[str], tell: Tell, *, send: boo
             tell(name, finding)
 
         if isinstance(account, ImapSettings):
-            await diagnose(account, note, _posting(account, note) if send else None, hosts[account.host])
+            await diagnose(account, note, _posting(account) if send else None, hosts[account.host])
         else:
             await _checked(account, note)
+        if send and getattr(account, "smtp", None) is None:
+            note(Finding.wrong("message", "no SMTP server is configured to send a message by", ADD_SMTP))
         wrong = any(finding.verdict is Verdict.WRONG for finding in found)
         accounts.append({"name": account.name, "ok": not wrong, "findings": [asdict(finding) for finding in found]})
     return {"ok": all(account["ok"] for account in accounts), "accounts": accounts}
@@ -61,11 +65,9 @@ async def _checked(account: AccountSettings, note: Callable[[Finding], None]) ->
         note(Finding("folders", verdict, line))
 
 
-def _posting(account: ImapSettings, note: Callable[[Finding], None]) -> Posting | None:
+def _posting(account: ImapSettings) -> Posting | None:
     smtp = account.smtp
     if smtp is None:
-        way_out = "add a table [accounts.smtp] with the server that takes this account's mail"
-        note(Finding.wrong("message", "no SMTP server is configured to send a message by", way_out))
         return None
     address = account.addresses[0]
     message_id = f"<{secrets.token_hex(16)}.doctor@{address.rpartition('@')[2]}>"

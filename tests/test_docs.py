@@ -17,6 +17,7 @@ import mdnwatch.sinks
 import mdnwatch.sources
 from mdnwatch.commands.app import app
 from mdnwatch.config import Config, LogSettings, MetricsSettings, StampSettings, build, kinds, module_of
+from mdnwatch.errors import Cause
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Kind
 from mdnwatch.model.reasons import Reason
@@ -161,6 +162,10 @@ WORDS = [*(word.name.lower() for word in (*Delivery, *Reading)), *Reason]
 @pytest.mark.parametrize("word", dict.fromkeys(WORDS))
 def test_every_word_of_a_state_or_a_reason_is_in_the_readme(word: str) -> None:
     assert f"`{word}`" in README
+
+
+def test_every_cause_of_an_outage_is_in_the_readme() -> None:
+    assert [cause.value for cause in Cause if f"`{cause.value}`" not in README] == []
 
 
 def test_the_licence_is_the_gpl() -> None:

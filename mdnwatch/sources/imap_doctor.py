@@ -172,11 +172,11 @@ def _about_expiry(found: Certificate, now: datetime) -> Finding:
 
 
 async def _other_way(settings: ImapSettings) -> str | None:
-    """The kind of TLS with which the server does answer."""
-    for tls in {"implicit": ("starttls",), "starttls": ("implicit",), "none": ("implicit",)}[settings.tls]:
-        with contextlib.suppress(SourceError):
-            await hello(settings.model_copy(update={"tls": tls}), unverified_context())
-            return tls
+    """The kind of TLS with which the server does answer, if it is another one."""
+    other = "starttls" if settings.tls == "implicit" else "implicit"
+    with contextlib.suppress(SourceError):
+        await hello(settings.model_copy(update={"tls": other}), unverified_context())
+        return other
     return None
 
 
