@@ -32,19 +32,22 @@ def explained(dsn: Dsn, container: Part) -> Dsn:
         return dsn
     label = parameters(part.header().get("content-type") or "").get("charset")
     lines = decode(part.content(MAX_EXPLANATION_TEXT), label).split("\n")
-    starts = sorted({start for block in dsn.recipients if (start := _line_of(block, lines)) is not None})
-    return dataclasses.replace(dsn, recipients=tuple(_explained(block, lines, starts) for block in dsn.recipients))
+    lower = [line.lower() for line in lines]
+    found = [_line_of(block, lower) for block in dsn.recipients]
+    starts = sorted({start for start in found if start is not None})
+    recipients = (
+        block if start is None else _explained(block, lines, start, starts)
+        for block, start in zip(dsn.recipients, found, strict=True)
+    )
+    return dataclasses.replace(dsn, recipients=tuple(recipients))
 
 
-def _explained(block: RecipientBlock, lines: list[str], starts: list[int]) -> RecipientBlock:
-    start = _line_of(block, lines)
-    if start is None:
-        return block
+def _explained(block: RecipientBlock, lines: list[str], start: int, starts: list[int]) -> RecipientBlock:
     end = next((other for other in starts if other > start), len(lines))
     return dataclasses.replace(block, explanation=clean("\n".join(lines[start:end])) or None)
 
 
-def _line_of(block: RecipientBlock, lines: list[str]) -> int | None:
-    """The first line that names the recipient."""
+def _line_of(block: RecipientBlock, lower: list[str]) -> int | None:
+    """The first line, in lower case, that names the recipient."""
     names = [form.lower() for form in (*forms(block.final_recipient), *forms(block.original_recipient))]
-    return next((n for n, line in enumerate(lines) if any(name in line.lower() for name in names)), None)
+    return next((n for n, line in enumerate(lower) if any(name in line for name in names)), None)
