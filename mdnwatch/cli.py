@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pkgutil
 import sys
 
@@ -18,6 +19,10 @@ for _module in pkgutil.iter_modules(commands.__path__):
 
 def main() -> None:
     """The entry point: runs a command, and says in plain words what went wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another charset shows an escape for what it cannot write, and no trace of a failure.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ConfigError as error:

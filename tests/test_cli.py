@@ -268,3 +268,15 @@ def test_the_demo_runs_the_whole_line() -> None:
     done = mdnwatch("demo", "--plain")
     assert done.returncode == 0, done.stderr
     assert "9 signed webhooks received, each signature verified" in done.stdout.decode()
+
+
+def test_output_that_the_terminal_cannot_write_is_escaped() -> None:
+    fields = "Content-Type: message/disposition-notification\n\nReporting-UA: Poste 12 €\nDisposition: a/b; displayed\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "mdnwatch", "parse", "-"],
+        input=LETTER.partition(b"\n\n")[0] + b"\n" + fields.encode(),
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"Poste 12 \\u20ac" in done.stdout

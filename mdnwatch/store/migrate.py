@@ -37,6 +37,17 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             _step(connection, number, sql)
 
 
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError where the schema is not that of this program, and may only be read."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    newest = max(migrations())
+    if version != newest:
+        raise StoreError(
+            f"{path} was written by another version of mdnwatch (schema {version}, this one knows {newest}): "
+            "ask with that version, or let `mdnwatch run` of this one bring an older database up to date"
+        )
+
+
 def _step(connection: sqlite3.Connection, number: int, sql: str) -> None:
     try:
         # executescript runs outside of any transaction of ours, so the script brings its own.

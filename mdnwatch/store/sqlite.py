@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mdnwatch.errors import CommitFailed, StoreError
-from mdnwatch.store.migrate import migrate
+from mdnwatch.store.migrate import check, migrate
 
 T = TypeVar("T")
 
@@ -222,12 +222,13 @@ def _connect_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def connect_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that can change nothing. Raises StoreError where there is no database."""
+    """A connection that can change nothing. Raises StoreError where there is no database of this version."""
     if not path.exists():
         raise StoreError(f"{path} does not exist: mdnwatch has not run with this state_dir yet")
     try:
         connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS)
         connection.execute("PRAGMA query_only = ON")
+        check(connection, path)
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
     connection.isolation_level = None

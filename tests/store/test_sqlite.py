@@ -153,6 +153,15 @@ def test_reading_where_nothing_ran_yet_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_reading_what_another_version_wrote_is_refused_in_words(store: Store) -> None:
+    await store.close()
+    with closing(sqlite3.connect(store.path)) as db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreError, match="was written by another version of mdnwatch"):
+        connect_for_reading(store.path)
+
+
+@pytest.mark.asyncio
 async def test_a_cancelled_caller_does_not_stop_the_writer(store: Store) -> None:
     task = asyncio.ensure_future(store.run(put("one")))
     await asyncio.sleep(0)
