@@ -44,12 +44,13 @@ _RESPONDER_VALUES: Mapping[str, re.Pattern[str]] = MappingProxyType(
             "x-post-messageclass": r".*autoresponder",
             "delivered-to": r"autoresponder",
             "x-mailer": r".*(?:vacation|auto-?respond|auto-?repl)",
+            "from": r".{1,400}\(via the vacation program\)",
         }.items()
     }
 )
 # The words with which responders begin their subjects, before that of the message they answer.
 _SUBJECT = re.compile(
-    r"\W{0,5}(?:auto(?:matic|mated)?[- ]?(?:reply|response)|autoreply"
+    r"(?:\[spam\]|\*+spam\*+)?\W{0,5}(?:auto(?:matic|mated)?[- ]?(?:reply|response)|autorespon\w{2,4}|away from my mail"
     r"|out of (?:the )?office(?: (?:auto-?reply|reply|response|message|notification|notice))?"
     r"|vacation (?:auto-?reply|reply|response|message|notification|notice)"
     r"|auto: .{1,200} is out of the office|.{1,100} is out of (?:the )?office"
@@ -58,12 +59,19 @@ _SUBJECT = re.compile(
     r"|respuesta autom[áa]tica|fuera de (?:la )?oficina|resposta autom[áa]tica|risposta automatica"
     r"|fuori (?:ufficio|sede)"
     r"|automatisch antwoord|afwezigheidsbericht|automatiskt svar|automatisk svar|autosvar|fravær\w*"
-    r"|automaattinen (?:vastaus|poissaoloviesti)|automatyczna odpowied[źz]|odpowied[źz] automatyczna"
+    r"|automaattinen (?:vastaus|poissaoloviesti)|automatyczna odpowied[źz]|odpowied[źz] automatyczna|autoodpowied[źz]"
     r"|automatick[áa] odpov[eě][dď]|automatikus v[áa]lasz|r[ăa]spuns automat|otomatik (?:yan(?:i|\u0131)t|cevap)"
     r"|(?:.{1,40} )?autom[āa]tisk[āa] atbilde|automatinis atsakymas|αυτόματη απάντηση"
     r"|автоматический ответ|автоответ|автоматична відповідь"
-    r"|自動(?:返信|応答|回覆)|自动(?:回复|答复)|자동 ?(?:회신|응답|답장))"
+    r"|自動(?:返信|応答|回覆)|不在通知|自动(?:回复|答复)|자동 ?(?:회신|응답|답장))"
     r"\s*(?:[:\uff1a()\]!.\u2013-]|until\b|$)",
+    re.IGNORECASE,
+)
+# Words with which people begin their subjects, too, but not when they answer a message.
+_ANSWERING_SUBJECT = re.compile(
+    r"\W{0,5}(?:ooo|(?:i am |i'm )?(?:on (?:vacation|holiday|(?:\w{1,12} )?leave)|away)|abwesen(?:d|heit)"
+    r"|absen(?:t(?:e|\(e\))?|ce)(?: du bureau)?|ausente|assente|afwezig|fr[åa]nvar\w+|ikke til stede|poissa"
+    r"|nieobecno[śs][ćc])\s*(?:[:\uff1a()!.\u2013-]|re:)",
     re.IGNORECASE,
 )
 MAX_SUBJECT = 1000  # characters
@@ -124,7 +132,7 @@ def is_automatic_reply(message: Message, head: Head) -> bool:
     if head.from_address is None or any(name in header for name in _LIST_FIELDS):
         return False
     subject = decode_words((header.get("subject") or "")[:MAX_SUBJECT])
-    if _SUBJECT.match(subject):
+    if _SUBJECT.match(subject) or (head.in_reply_to and _ANSWERING_SUBJECT.match(subject)):
         return True
     return head.return_path == "" and (header.get("precedence") or "").lower() in _UNANSWERED
 

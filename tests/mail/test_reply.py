@@ -120,10 +120,28 @@ def test_the_fields_of_responders_tell(field: str) -> None:
         "自动回复: 报价",
         "자동 회신: 제안",
         "Otomatik yan\u0131t: Teklif",
+        "不在通知: 見積",
+        "Autoodpowiedź: Oferta",
+        "[SPAM] Out of Office: Offer",
+        "Autoresponder: Offer",
+        "away from my mail",
     ],
 )
 def test_the_subjects_of_responders_tell(subject: str) -> None:
     assert is_automatic(message(subject=subject))
+
+
+@pytest.mark.parametrize(
+    "subject", ["Abwesend: Angebot", "OOO: Offer", "Afwezig: Offerte", "On vacation Re: Offer", "Absent(e) : Offre"]
+)
+def test_what_people_begin_subjects_with_is_a_responders_where_it_answers(subject: str) -> None:
+    assert is_automatic(message("In-Reply-To: <offer@mail.example>\n", subject=subject))
+    assert not is_automatic(message(subject=subject))
+
+
+def test_the_vacation_program_names_itself() -> None:
+    data = message().replace(b"From: Bob", b'From: "bob (via the vacation program)"')
+    assert is_automatic(data)
 
 
 @pytest.mark.parametrize(
