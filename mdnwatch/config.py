@@ -23,6 +23,7 @@ from mdnwatch.model.authenticity import Grade
 from mdnwatch.problems import Place, described, duration, not_one_of, quoted, written
 from mdnwatch.settings import Duration, MailAddress, Secret, Settings, is_loopback
 from mdnwatch.sinks.base import SinkSettings
+from mdnwatch.sources.trust_settings import TrustSettings
 
 SOCKET_NAME = "mdnwatch.sock"
 
@@ -247,8 +248,8 @@ def _read(place: Place, secret: Secret) -> list[str]:
 
 
 def warnings(config: Config, path: Path) -> list[str]:
-    """What is allowed and yet unwise: secrets in files that everybody on the machine can read."""
-    found = []
+    """What is allowed and yet unwise: secrets that everybody on the machine can read, authorities that are no file."""
+    found = _unreadable_authorities(config)
     plain = [written(place) for place, secret in secrets(config) if secret.value is not None]
     if plain and _readable_by_all(path):
         found.append(
@@ -258,6 +259,15 @@ def warnings(config: Config, path: Path) -> list[str]:
     for place, secret in secrets(config):
         if secret.file is not None and _readable_by_all(secret.file):
             found.append(f"{written(place)}: everybody on this machine can read {secret.file}: chmod o= {secret.file}")
+    return found
+
+
+def _unreadable_authorities(config: Config) -> list[str]:
+    found = []
+    for number, account in enumerate(config.accounts):
+        path = account.smime_trust if isinstance(account, TrustSettings) else None
+        if path is not None and not path.is_file():
+            found.append(f"accounts[{number}].smime_trust: {path} is no file here: no S/MIME signature will be trusted")
     return found
 
 

@@ -23,6 +23,7 @@ from mdnwatch.model.event import (
     crowd_event,
     event_type_of,
     flood_event,
+    many_events,
     recipient_event,
     recipient_event_id,
     report_event,
@@ -44,6 +45,9 @@ MS_PER_HOUR = 3_600_000
 
 # A copy may be dated by a clock that is ahead; one dated later than this says nothing of when it was sent.
 CLOCKS_APART = timedelta(days=1)
+
+# The members behind a list fail one by one, each told: up to so many events of the recipient. One report names 2,000.
+MAX_EVENTS_WITH_MEMBERS = 2000
 
 # Evidence that an answer gives, which makes nobody a recipient.
 REPLIES = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED})
@@ -248,7 +252,9 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
         _tell_suspicious(unit, report, message, recipient, after.graded)
     elif unit.rules.accepts(after.graded, message.account):
         if sent_queries.is_crowded(unit.db, recipient):
-            _tell_crowd(unit, report, message)
+            silent = not (report.announce or unit.rules.announce_backfill)
+            crowd = crowd_event(message, sent_queries.MAX_UNADDRESSED, unit.now)
+            _tell_once(unit, crowd, message, silent=silent)
             return
         if before is not None or not recipient.addressed:
             recipient = _remembered(unit, recipient)
@@ -320,28 +326,47 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
     after = replace(recipient, state=add(recipient.state, piece))
     silent = not (report.announce or unit.rules.announce_backfill)
     identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
-    if event_type_of(piece.kind) is not None:
-        is_new = not event_queries.is_known(unit.db, identifier)
-        better = None if is_new or silent else event_queries.sequence_if_better(unit.db, identifier, graded.grade)
-        if is_new:
-            after = replace(after, sequence=recipient.sequence + 1)
-        sequence = after.sequence if is_new else better
-        if sequence is not None:
-            event = recipient_event(
-                identifier=identifier,
-                sequence=sequence,
-                message=message,
-                recipient=_recipient_facts(unit, recipient, after.state),
-                piece=piece,
-                graded=graded,
-                rung=match.rung.value,
-                now=unit.now,
-            )
-            _keep_event(unit, event, after, is_new=is_new, silent=silent)
+    sequence = _sequence(unit, identifier, piece, message, graded, recipient, silent=silent)
+    is_new = sequence == recipient.sequence + 1
+    if sequence is not None:
+        after = replace(after, sequence=max(sequence, recipient.sequence))
+        event = recipient_event(
+            identifier=identifier,
+            sequence=sequence,
+            message=message,
+            recipient=_recipient_facts(unit, recipient, after.state),
+            piece=piece,
+            graded=graded,
+            rung=match.rung.value,
+            now=unit.now,
+        )
+        _keep_event(unit, event, after, is_new=is_new, silent=silent)
     if after != recipient:
         sent_queries.save_state(unit.db, after)
     if is_settled(after.state):
         _close(unit, message, after, silent=silent)
+
+
+def _sequence(  # noqa: PLR0913, PLR0917 - one step of `_accept`
+    unit: Unit,
+    identifier: str,
+    piece: Evidence,
+    message: StoredMessage,
+    graded: Graded,
+    recipient: StoredRecipient,
+    *,
+    silent: bool,
+) -> int | None:
+    """The sequence of the event that evidence gives: the next one, or that of a known one; None where it gives none."""
+    if event_type_of(piece.kind) is None:
+        return None
+    if event_queries.is_known(unit.db, identifier):
+        return None if silent else event_queries.sequence_if_better(unit.db, identifier, graded.grade)
+    if piece.member is not None and recipient.sequence >= MAX_EVENTS_WITH_MEMBERS:
+        instead = many_events(message, recipient.address, MAX_EVENTS_WITH_MEMBERS, unit.now)
+        _tell_once(unit, instead, message, silent=silent)
+        return None
+    return recipient.sequence + 1
 
 
 def _keep_event(unit: Unit, event: Event, recipient: StoredRecipient, *, is_new: bool, silent: bool) -> None:
@@ -425,11 +450,12 @@ def _tell_suspicious(
     tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
 
 
-def _tell_crowd(unit: Unit, report: StoredReport, message: StoredMessage) -> None:
-    """More addresses report that were never written to than are kept: said once of a message."""
-    event = crowd_event(message, sent_queries.MAX_UNADDRESSED, unit.now)
-    silent = not (report.announce or unit.rules.announce_backfill)
-    if event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent) and not silent:
+def _tell_once(unit: Unit, event: Event, message: StoredMessage, *, silent: bool) -> None:
+    """Tell of a message what stands in place of many events."""
+    if event_queries.is_known(unit.db, event.id):
+        return
+    event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent)
+    if not silent:
         _enqueue(unit, event)
 
 

@@ -142,6 +142,16 @@ def test_secrets_that_cannot_be_read_are_no_matter_until_they_are_tried() -> Non
     ]
 
 
+def test_authorities_that_are_not_there_are_warned_of(tmp_path: Path) -> None:
+    path, authorities = tmp_path / "c.toml", tmp_path / "ca.pem"
+    account = f'name = "app"\nkind = "maildir"\npath = "/m"\naddresses = ["a@b.example"]\nsmime_trust = "{authorities}"'
+    path.write_text(f'state_dir = "{tmp_path}"\n[[accounts]]\n{account}\n')
+    (told,) = warnings(load(path, NOWHERE), path)
+    assert told.startswith(f"accounts[0].smime_trust: {authorities} is no file")
+    authorities.touch()
+    assert warnings(load(path, NOWHERE), path) == []
+
+
 def test_secrets_that_everybody_can_read_are_warned_of(tmp_path: Path) -> None:
     path, secret_file = tmp_path / "c.toml", tmp_path / "password"
     path.write_text(SECRETS.replace("FILE", str(secret_file)))

@@ -18,6 +18,7 @@ import mdnwatch.sources
 from mdnwatch.commands.app import app
 from mdnwatch.config import Config, LogSettings, MetricsSettings, StampSettings, build, kinds, module_of
 from mdnwatch.errors import Cause
+from mdnwatch.model.authenticity import REASONS, Grade
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Kind
 from mdnwatch.model.reasons import Reason
@@ -129,6 +130,10 @@ def test_every_command_and_option_that_the_readme_calls_exists() -> None:
     shells = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     commands = re.findall(r"^(?:\S*/)?mdnwatch ([a-z-]+)", "\n".join(shells), re.MULTILINE)
     assert set(commands) <= set(OPTIONS)
+
+
+def test_every_grade_and_reason_is_in_the_readme() -> None:
+    assert [code for code in (*Grade, *REASONS) if f"`{code}`" not in README] == []
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from facts import sent_message
 
-from mdnwatch import telling
+from mdnwatch import placement, telling
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.event import Event
@@ -340,6 +340,44 @@ async def flood(world: World, mail: Sequence[bytes]) -> None:
 async def assert_bounded(world: World) -> None:
     assert world.events == ["recipient.displayed"] * MAX_UNADDRESSED + ["report.suspicious"]
     assert len(await world.summaries()) == MAX_UNADDRESSED + 2
+
+
+def failure(number: int) -> bytes:
+    """A report that a member behind Bob's address failed."""
+    return f"""\
+From: MAILER-DAEMON@there.example
+Message-ID: <d{number}@there.example>
+Date: Mon, 23 Nov 2026 10:00:00 +0000
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.there.example
+
+Original-Recipient: rfc822;{BOB}
+Final-Recipient: rfc822;member{number}@there.example
+Action: failed
+Status: 5.1.1
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: {OFFER}
+--b--
+""".encode()
+
+
+@pytest.mark.asyncio
+async def test_members_that_fail_are_told_up_to_a_number_and_then_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "MAX_EVENTS_WITH_MEMBERS", 30)
+    await world.send()
+    await flood(world, [failure(number) for number in range(50)])
+    assert world.events == ["recipient.failed"] * 30 + ["report.suspicious"]
+    await world.receive(receipt())
+    assert world.events[-1] == "recipient.displayed"
 
 
 @pytest.mark.asyncio

@@ -167,13 +167,27 @@ def flood_event(kind: EventType, account: str, hour: int, now: datetime) -> Even
 
 def crowd_event(message: MessageFacts, kept: int, now: datetime) -> Event:
     """Said once of a message in place of the events of more than `kept` recipients that were never addressed."""
-    identifier = event_id(EventType.REPORT_SUSPICIOUS.value, "crowd", message.message_id, message.from_address)
     text = (
         f"more than {kept} addresses to which {clean(message.message_id)} was not written report about it:"
         " the members of a list, or forgery; no more of them are told"
     )
+    return _instead_of_many(message, "crowd", text, now)
+
+
+def many_events(message: MessageFacts, recipient: str, told: int, now: datetime) -> Event:
+    """Said once of a recipient in place of more than `told` events, as the members of a list fail one by one."""
+    text = (
+        f"more than {told} events of {clean(recipient)} came of {clean(message.message_id)}: the members behind it,"
+        " or forgery; no more of them are told"
+    )
+    return _instead_of_many(message, canonical(recipient), text, now)
+
+
+def _instead_of_many(message: MessageFacts, what: str, text: str, now: datetime) -> Event:
+    kind = EventType.REPORT_SUSPICIOUS
+    identifier = event_id(kind.value, "many", message.message_id, message.from_address, what)
     data = {"id": identifier, "account": message.account, "summary": text}
-    return Event(identifier, EventType.REPORT_SUSPICIOUS, identifier, _body(EventType.REPORT_SUSPICIOUS, data, now))
+    return Event(identifier, kind, identifier, _body(kind, data, now))
 
 
 def endpoint_event(kind: EventType, name: str, since: datetime, reason: str, now: datetime) -> Event:

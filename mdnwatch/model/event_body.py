@@ -216,7 +216,7 @@ class Malformed(OfReport):
 
 
 class Flood(TypedDict):
-    """Said once an hour of an account, or once of a message, in place of the events that would be too many."""
+    """Said once an hour of an account, or once of a message or recipient, in place of events that would be too many."""
 
     id: Identifier
     account: Account

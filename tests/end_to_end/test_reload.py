@@ -108,3 +108,18 @@ def test_the_connection_of_an_unchanged_account_is_left_alone(
         assert connections(daemon.process.pid, mailbox.port) == before
     with closing(sqlite3.connect(f"file:{home}/state/mdnwatch.sqlite3?mode=ro", uri=True)) as db:
         assert db.execute("SELECT state FROM notification").fetchall() == [("delivered",)]
+
+
+def test_whom_to_trust_is_taken_over_for_what_arrives_from_then_on(home: Path, receiver: BackgroundReceiver) -> None:
+    maildir = make_maildir(home / "app")
+    results = b"Authentication-Results: mx.mail.example; dmarc=pass header.from=mail.example\n"
+    with running(write_config(home, maildir_account(maildir, poll_interval="50ms"), receiver.sink)) as daemon:
+        for number, message_id in enumerate((OFFER, OTHER)):
+            deliver(maildir / ".Sent", maildir_name(2 * number), sent_copy(message_id, [BOB]))
+            deliver(maildir, maildir_name(2 * number + 1), results + thunderbird_receipt(message_id, BOB))
+            told = receiver.wait_for_events(number + 1)[number].event["data"]["authenticity"]
+            assert (told["grade"], told.get("by")) == [("consistent", None), ("authenticated", "dmarc")][number]
+            trusting = maildir_account(maildir, poll_interval="50ms", authserv_ids=["mx.mail.example"])
+            write_config(home, trusting, receiver.sink)
+            reload(daemon, lines="configuration reloaded")
+            daemon.wait_until_up()
