@@ -17,7 +17,7 @@ from mdnwatch.sweeps import run_every
 
 T = TypeVar("T")
 
-SWEEP_INTERVAL = timedelta(seconds=10)
+SWEEP_INTERVAL = timedelta(seconds=5)
 
 # Recipients of one unit of work: others get their turn in between.
 RECIPIENTS_PER_UNIT = 200
@@ -25,7 +25,7 @@ RECIPIENTS_PER_UNIT = 200
 UNITS_PER_SWEEP = 50
 
 # An account that cannot be read just now is asked about again after this.
-LOOK_AGAIN = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(seconds=10)
 
 
 class Writer(Protocol):
@@ -72,6 +72,8 @@ class Followups:
     async def sweep(self) -> None:
         """Look at the recipients whose time has come, up to a bound."""
         watch, read_until, now = self.watch(), self.read_until(), self.now()
+        if not read_until:
+            return
         await self.store.run(lambda db: followup_queries.reckon_anew(db, watch, now))
         for _ in range(UNITS_PER_SWEEP):
             looked_at, events = await self.store.run(lambda db: self._look(db, watch, read_until, now))

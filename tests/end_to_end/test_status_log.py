@@ -19,6 +19,8 @@ LONGEST_LIFE = 1.2
 
 KILLS = 5
 MESSAGES_PER_LIFE = 20
+# Each message is displayed, and thereby settled.
+EVENTS = 2 * KILLS * MESSAGES_PER_LIFE
 
 
 def message_id(number: int) -> str:
@@ -40,7 +42,7 @@ def events_and_backlog(home: Path) -> tuple[set[str], int]:
 
 def is_all_told(home: Path) -> bool:
     events, waiting = events_and_backlog(home)
-    return len(events) == KILLS * MESSAGES_PER_LIFE and waiting == 0
+    return len(events) == EVENTS and waiting == 0
 
 
 def test_each_event_stands_in_the_log_once_after_deaths_and_rotations(home: Path) -> None:
@@ -70,5 +72,5 @@ def test_each_event_stands_in_the_log_once_after_deaths_and_rotations(home: Path
     with running(config):
         until(lambda: is_all_told(home), lambda: events_and_backlog(home))
     events, _ = events_and_backlog(home)
-    assert len(events) == KILLS * MESSAGES_PER_LIFE
+    assert len(events) == EVENTS
     assert ids_of(*rotated, log) == Counter(events)
