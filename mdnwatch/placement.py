@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from mdnwatch import settlement
 from mdnwatch.config import Config
 from mdnwatch.model.address import without_sub_address
-from mdnwatch.model.authenticity import Checks, Grade, Graded, grade
+from mdnwatch.model.authenticity import Grade, Graded, grade
 from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent
 from mdnwatch.model.event import (
     Event,
@@ -148,7 +148,7 @@ def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence]
 
 def _unite_checks(unit: Unit, report: StoredReport) -> None:
     """Grade a known report anew, where more was found of its sender at another place."""
-    if report.provenance.checks == Checks() or not report_queries.is_read(unit.db, report.id):
+    if not report_queries.is_read(unit.db, report.id):
         return
     known = report_queries.load_report(unit.db, report.id)
     united = known.provenance.checks.united(report.provenance.checks)

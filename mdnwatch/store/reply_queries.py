@@ -39,27 +39,26 @@ class Claimed:
 
 
 def hold(db: sqlite3.Connection, report: StoredReport, piece: Evidence, seen_at: Place, now: datetime) -> None:
-    """Keep of a reply what lets a message of ours claim it later; known ones stay, with the earliest observation."""
+    """Keep of a reply what lets a message of ours claim it later; of a known one what its places tell together."""
     sender = report.provenance.from_address or ""
     known = _secret(db)
-    row = (
-        report.id,
-        report.account,
-        int(report.announce),
-        to_ms(now),
-        to_ms(report.observed_at),
-        dump([one.hex() for one in sender_hashes(known, sender)]),
-        dump([seen_at.account, seen_at.folder, seen_at.uidvalidity, seen_at.uid, seen_at.name]),
-        report_content(replace(report, keys=(), provenance=replace(report.provenance, from_address=None))),
-        evidence_content(replace(piece, original=(), final=())),
-    )
     inserted = db.execute(
         "INSERT INTO held_reply (id, account, announce, held_since, observed_at, sender, place, report, evidence)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        row,
+        (
+            report.id,
+            report.account,
+            int(report.announce),
+            to_ms(now),
+            to_ms(report.observed_at),
+            dump([one.hex() for one in sender_hashes(known, sender)]),
+            dump([seen_at.account, seen_at.folder, seen_at.uidvalidity, seen_at.uid, seen_at.name]),
+            _without_names(report),
+            evidence_content(replace(piece, original=(), final=())),
+        ),
     ).rowcount
     if not inserted:
-        db.execute("UPDATE held_reply SET observed_at = min(observed_at, ?) WHERE id = ?", (row[4], report.id))
+        _unite(db, report)
         return
     db.executemany(
         "INSERT INTO held_reply_key (hash, reply, position, rung) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -68,6 +67,27 @@ def hold(db: sqlite3.Connection, report: StoredReport, piece: Evidence, seen_at:
             for position, key in enumerate(report.keys)
         ],
     )
+
+
+def _without_names(report: StoredReport) -> str:
+    return report_content(replace(report, keys=(), provenance=replace(report.provenance, from_address=None)))
+
+
+def _unite(db: sqlite3.Connection, report: StoredReport) -> None:
+    """The earliest observation, and what was found of the sender at any place."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM held_reply WHERE id = ?", (report.id,)).fetchone()  # noqa: S608 - constants
+    held = report_from(row[:6])
+    checks = held.provenance.checks.united(report.provenance.checks)
+    united = replace(
+        held,
+        observed_at=min(held.observed_at, report.observed_at),
+        provenance=replace(held.provenance, checks=checks),
+    )
+    if united != held:
+        db.execute(
+            "UPDATE held_reply SET observed_at = ?, report = ? WHERE id = ?",
+            (to_ms(united.observed_at), _without_names(united), report.id),
+        )
 
 
 def claim(db: sqlite3.Connection, key: str, recipients: Iterable[str]) -> Iterator[Claimed]:
