@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from mdnwatch.mail import bounce
+from mdnwatch.mail.bounce_formats import formats
 from mdnwatch.mail.reader import read
 from mdnwatch.model.reason import meaning
 from mdnwatch.model.reasons import Reason
@@ -102,6 +104,29 @@ def test_the_figures_over_the_shared_collection_are_reached(line_end: bytes) -> 
 
 
 @pytest.mark.collection
+@needs_corpus
+def test_without_its_format_a_bounce_is_nearly_as_well_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is to be expected of formats that nobody knows: each format is forgotten in turn.
+    by_format: dict[str, list[dict[str, Any]]] = {}
+    for row in rows():
+        report = read((CORPUS / row["file"]).read_bytes())
+        if isinstance(report, Dsn):
+            by_format.setdefault(report.format, []).append(row)
+    known = formats()
+    total = {"tp": 0, "fp": 0, "fn": 0}
+    for forgotten in known:
+        monkeypatch.setattr(
+            bounce, "formats", lambda forgotten=forgotten: [one for one in known if one is not forgotten]
+        )
+        wanted = by_format.get(forgotten.FORMAT, [])
+        predicted = {row["file"]: parse((CORPUS / row["file"]).read_bytes(), row["file"]) for row in wanted}
+        found = scoring().score(wanted, predicted)[0]["fields"].get("recipient:bounce", {})
+        total = {name: count + found.get(name, 0) for name, count in total.items()}
+    print(total)  # noqa: T201 - shown by `pytest -s`
+    assert total["tp"] / (total["tp"] + total["fp"]) >= 0.98
+    assert total["tp"] / (total["tp"] + total["fn"]) >= 0.94
+
+
 @needs_corpus
 def test_sisimais_reasons_mapped_to_ours_agree_in_95_of_100_messages() -> None:
     judged = agreeing = 0
