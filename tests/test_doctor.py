@@ -115,7 +115,7 @@ async def test_a_server_without_a_sent_folder_is_told_how_to_name_one() -> None:
     with dovecot(special_use={"Junk": "\\Junk"}) as server:
         fault = await only_fault(settings(server))
     assert fault.about == "sent"
-    assert "sent = [" in fault.way_out
+    assert "sent = [" in fault.text
 
 
 @pytest.mark.asyncio

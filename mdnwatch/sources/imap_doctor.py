@@ -40,7 +40,7 @@ DEBIAN_INSTANCES = 128
 NEARLY_ALL = 0.8
 
 SMTP_WAY_OUT = "check [accounts.smtp]: host, port, tls, username and password for submission"
-WAY_OUT_SENT = 'name the folder in which your mail program keeps copies, as sent = ["Sent Items"]'
+WAY_OUT_SENT = "your mail program's settings say where it keeps copies; without them no report can be matched"
 
 
 async def diagnose(settings: ImapSettings, tell: Tell, posting: Posting | None = None, accounts: int = 1) -> None:
