@@ -22,6 +22,7 @@ import mdnwatch.sources
 from mdnwatch import __version__, local_api, metrics_endpoint, retention, status_lines, systemd, telling
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
+from mdnwatch.deliveries import Deliveries
 from mdnwatch.errors import CommitFailed, ConfigError
 from mdnwatch.followups import Followups
 from mdnwatch.log import configure as configure_log
@@ -229,7 +230,7 @@ class _Daemon:
         await self._outages.load(settings.name for settings in self._config.accounts)
         await self._registrar.load()
         async with (
-            local_api.listening(self._config.socket, {**self._answers.handlers, **self._registrar.handlers}, self._log),
+            local_api.listening(self._config.socket, self._handlers(), self._log),
             metrics_endpoint.listening(self._config.metrics, self._exposition),
             asyncio.TaskGroup() as group,
         ):
@@ -255,6 +256,21 @@ class _Daemon:
             await self._unwatch(list(self._watched))
             # Attempts in flight may end, and every outcome is recorded, before this one is over.
             await _end([self._outbox_task])
+
+    def _handlers(self) -> dict[str, local_api.Handler]:
+        """Who answers which command on the local socket."""
+        deliveries = Deliveries(
+            self._store,
+            config=lambda: self._config,
+            sinks=lambda: self._sinks,
+            enable=self._enable_sink,
+            wake=self._wake_outbox,
+            now=now,
+        )
+        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers}
+
+    async def _enable_sink(self, name: str) -> bool:
+        return self._outbox.enable(name)
 
     async def close(self) -> None:
         """Let go of the sinks' connections."""

@@ -45,6 +45,9 @@ class Peer:
     gid: int
 
 
+# Whoever works on the database without a daemon is the owner of it.
+OURSELVES = Peer(os.getpid(), os.geteuid(), os.getegid())
+
 Answer = Mapping[str, Any]
 Handler = Callable[[Mapping[str, Any], Peer], Awaitable[Answer]]
 

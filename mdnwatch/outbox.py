@@ -17,7 +17,7 @@ from mdnwatch.errors import CommitFailed
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.event import arrival_of
 from mdnwatch.model.notification import NotificationState, Outcome, Outgoing, Verdict
-from mdnwatch.model.retry import Attempt, Endpoint, Moment, Step, endpoint_after, event_delay, step_after
+from mdnwatch.model.retry import Attempt, Endpoint, Moment, Step, endpoint_after, event_delay, renewed, step_after
 from mdnwatch.model.stored import to_ms
 from mdnwatch.sinks.base import Sink
 from mdnwatch.store import outbox_queries, outbox_units
@@ -169,6 +169,7 @@ class Outbox:
         self._stop_at: float | None = None  # in the loop's time
         self._wake = asyncio.Event()
         self._ended: list[Ended] = []
+        self._enabled: set[str] = set()
         self._last_now = 0
 
     def wake(self) -> None:
@@ -176,6 +177,16 @@ class Outbox:
         for route in self._routes.values():
             route.look = True
         self._wake.set()
+
+    def enable(self, sink: str) -> bool:
+        """Try an endpoint again that is down or disabled, in the next turn; whether it was. In the loop's thread."""
+        route = self._routes[sink]
+        if route.endpoint.down_since is None:
+            return False
+        self._enabled.add(sink)
+        route.look = True
+        self._wake.set()
+        return True
 
     async def backlog(self) -> list[SinkBacklog]:
         """What waits for each sink, and how its endpoint is; also of sinks that are no longer configured."""
@@ -251,7 +262,7 @@ class Outbox:
         self._break_off_overdue()
         await self._mind_the_clock()
         turn = self._judge()
-        if not turn.steps and not turn.withdrawn and not turn.places:
+        if not turn.steps and not turn.withdrawn and not turn.places and not turn.changed:
             return
         ended, self._ended = self._ended, []
         write = partial(
@@ -280,6 +291,8 @@ class Outbox:
             if outcome is not None:
                 endpoints[attempt.sink] = endpoint_after(endpoint, attempt, outcome, moment)
             route.look = True
+        for name in self._enabled:
+            endpoints[name] = renewed(endpoints[name], endpoints[name].identity, moment.now)
         changed = [(self._routes[name].endpoint, endpoint) for name, endpoint in endpoints.items()]
         changed = [(before, after) for before, after in changed if after is not before]
         return Turn(moment.now, steps, changed, self._withdrawn(endpoints), self._places(endpoints, moment.now))
@@ -310,6 +323,7 @@ class Outbox:
         """What was written becomes true in memory, too."""
         for _, after in turn.changed:
             self._routes[after.sink].endpoint = after
+            self._enabled.discard(after.sink)
         for of_sink in leased:
             route = self._routes[of_sink.sink]
             route.next_due = of_sink.next_due
@@ -407,7 +421,7 @@ class Outbox:
 
     def _log_endpoint(self, before: Endpoint, after: Endpoint) -> None:
         if after.disabled_at is not None:
-            way_out = "change its configuration when it is wanted again"
+            way_out = f"`mdnwatch sinks enable {after.sink}` when it is wanted again"
             self._log.warning("sink disabled", sink=after.sink, cause=after.reason, way_out=way_out)
         elif after.announced:
             self._log.warning("sink down", sink=after.sink, cause=after.reason, since=_iso(after.down_since))

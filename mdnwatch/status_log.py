@@ -91,21 +91,22 @@ class Question:
 
 def question(since: str | None, where: Sequence[str], now: datetime) -> Question:
     """What the options ask for; `now` is aware. Raises WrongQuestion."""
-    return Question(None if since is None else _moment(since.strip(), now), tuple(map(_condition, where)))
+    return Question(None if since is None else moment(since.strip(), now), tuple(map(_condition, where)))
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime) -> datetime:
+    """A time in the past, written as how long ago it was or as a date; `now` is aware. Raises WrongQuestion."""
     try:
-        moment = now - TypeAdapter(Duration).validate_python(text)
+        at = now - TypeAdapter(Duration).validate_python(text)
     except (ValidationError, OverflowError):
         try:
-            moment = datetime.fromisoformat(text).astimezone()
+            at = datetime.fromisoformat(text).astimezone()
         except (ValueError, OverflowError):
             help_text = 'write how long ago ("90s", "30min", "2h", "3d") or when ("2026-11-23", "2026-11-23T14:30")'
             raise WrongQuestion(f"{quoted(text)} is no time: {help_text}") from None
-    if moment > now:
+    if at > now:
         raise WrongQuestion(f"{quoted(text)} lies in the future: nothing has happened since")
-    return moment
+    return at
 
 
 def _condition(text: str) -> Condition:

@@ -23,9 +23,9 @@ def enqueue(
             queue(db, event.id, event.order_key, at, settings)
 
 
-def queue(db: sqlite3.Connection, event_id: str, order_key: str, at: datetime, settings: SinkSettings) -> None:
-    """Queue an event for one sink; queued already, it stays as it is."""
+def queue(db: sqlite3.Connection, event_id: str, order_key: str, at: datetime, settings: SinkSettings) -> int:
+    """Queue an event for one sink; queued already, it stays as it is, and this says 0."""
     now, held_until = to_ms(at) or 0, to_ms(settings.holds_until(at))
     # What goes out together needs no order of its own.
     key = order_key if held_until is None else event_id
-    outbox_queries.enqueue(db, event_id, [settings.name], key, now, held_until=held_until)
+    return outbox_queries.enqueue(db, event_id, [settings.name], key, now, held_until=held_until)

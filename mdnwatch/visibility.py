@@ -32,12 +32,17 @@ class Visible:
 ALL = Visible()
 
 
+def is_owner(uid: int) -> bool:
+    """Whether a user may change what the daemon does: root and the daemon's own user."""
+    return uid in {0, os.geteuid()}
+
+
 def visible_to(uid: int, accounts: Sequence[AccountSettings]) -> Visible:
     """What a user sees: root and the daemon's own user everything, others what `visible_to` of an account allows.
 
     An account without it is seen by whoever reaches the socket.
     """
-    if uid in {0, os.geteuid()} or not any(account.visible_to for account in accounts):
+    if is_owner(uid) or not any(account.visible_to for account in accounts):
         return ALL
     names = _names_of(uid)
     return Visible(

@@ -219,6 +219,14 @@ def source_event(kind: EventType, outage: Outage, now: datetime) -> Event:
     return Event(identifier, kind, f"source {outage.account}", _body(kind, data, now))
 
 
+def ping_body(sink: str, now: datetime) -> tuple[str, str]:
+    """The id and the body of an event that only tries a sink out; each has an id of its own."""
+    identifier = event_id(event_body.TEST_TYPE, sink, _time(now) or "")
+    text = "a test, sent by hand: nothing has happened"
+    data: event_body.OfTest = {"id": identifier, "sink": sink, "test": True, "text": text}
+    return identifier, dump({"type": event_body.TEST_TYPE, "timestamp": _time(now), "data": data})
+
+
 def _message(message: MessageFacts) -> event_body.Message:
     return {
         "message_id": message.message_id,

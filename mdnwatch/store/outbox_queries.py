@@ -28,15 +28,18 @@ def enqueue(  # noqa: PLR0913 - the columns of a row
     now: int,
     *,
     held_until: int | None = None,
-) -> None:
+) -> int:
     """Queue an event for sinks, in the transaction that keeps the event; queued already, it stays as it is.
+
+    Says for how many it was queued.
 
     Events of one `order_key` reach a sink one after the other, in the order in which they were queued. One that is
     held goes out at that time, whatever happens to the endpoint meanwhile.
     """
     due_at, not_before = (now, 0) if held_until is None else (held_until, held_until)
+    queued = 0
     for sink in sinks:
-        db.execute(
+        queued += db.execute(
             "INSERT INTO notification (event, sink, order_key, state, due_at, not_before, created_at)"
             " VALUES (:event, :sink, :order_key, CASE WHEN EXISTS"
             " (SELECT 1 FROM notification WHERE sink = :sink AND order_key = :order_key AND finished_at IS NULL)"
@@ -49,7 +52,8 @@ def enqueue(  # noqa: PLR0913 - the columns of a row
                 "not_before": not_before,
                 "now": now,
             },
-        )
+        ).rowcount
+    return queued
 
 
 def lease(  # noqa: PLR0913 - what an attempt is made of
