@@ -13,7 +13,7 @@ from typing import Any
 from mdnwatch.event_words import words_of
 from mdnwatch.model.address import without_case, without_sub_address
 from mdnwatch.model.authenticity import Grade
-from mdnwatch.model.correlation import message_id_key
+from mdnwatch.model.correlation import Rung, message_id_key
 from mdnwatch.model.event import settled_event_id, state_facts, times_facts
 from mdnwatch.model.stored import from_ms
 from mdnwatch.store import event_queries, outbox_queries, report_queries, sent_queries
@@ -43,9 +43,10 @@ def overview(db: sqlite3.Connection, sees: Visible = ALL) -> Facts:
     return {
         "sent_messages": _count(db, "SELECT count(*) FROM sent_message"),
         "reports": dict(db.execute("SELECT outcome, count(*) FROM report GROUP BY outcome ORDER BY outcome")),
-        "rungs": dict(
-            db.execute("SELECT rung, count(*) FROM report WHERE rung IS NOT NULL GROUP BY rung ORDER BY rung")
-        ),
+        "rungs": {
+            **dict.fromkeys(Rung, 0),
+            **dict(db.execute("SELECT rung, count(*) FROM report WHERE rung IS NOT NULL GROUP BY rung")),
+        },
         "grades": _grades(db),
         "events": _count(db, "SELECT count(*) FROM event WHERE body IS NOT NULL"),
         "sinks": [_sink(backlog) for backlog in outbox_queries.backlog(db)],

@@ -108,7 +108,7 @@ def _is_older(report: StoredReport, watched_since: datetime) -> bool:
 
 
 def _tell(unit: Unit, report: StoredReport, first_seen: datetime, about: tuple[str, ...]) -> None:
-    ids = [key.key[2:] for key in report.keys if key.key.startswith("m:")][:MAX_NAMED]
+    ids = list(dict.fromkeys(key.key[2:] for key in report.keys if key.key.startswith("m:")))[:MAX_NAMED]
     whole = [found for one in ids for found in unmatched_queries.beginning_with(unit.db, one, MAX_NAMED)]
     data = {
         "account": report.account,

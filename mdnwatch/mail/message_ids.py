@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mdnwatch.mail.comments import strip_comments
 from mdnwatch.mail.words import decode_words
 
 # The nearest ancestors stand last in References; a thread of a thousand ids need not be kept.
@@ -14,6 +15,8 @@ _LABELLED = re.compile(rb"message[- ]id[ \t]*(?::|is|=)?[ \t]*(?:\n[ \t]+)?<([^<
 MAX_INLINE_IDS = 5
 # Message-IDs stand at the top of a bounce's text, or in the header of the message quoted in it.
 MAX_INLINE_TEXT = 64 * 1024  # bytes
+# What stands around an id without brackets: half a pair of them, quotes, the punctuation of a sentence or list.
+_AROUND = "<>\"'`;,. \t"
 
 _ID = re.compile(r"<([^<>]+)>")
 _ONE_ID = re.compile(r"<[^<>\s]+>")
@@ -31,7 +34,8 @@ def message_ids(text: str | None) -> tuple[str, ...]:
 def original_message_ids(text: str | None) -> tuple[str, ...]:
     """The ids that a field made for one Message-ID holds, with angle brackets, also where they lack them.
 
-    Leniencies: ids in encoded words, ids without brackets, several ids.
+    Leniencies: ids in encoded words, ids without brackets, in quotes, with comments or punctuation around them, several
+    ids.
     """
     if not text:
         return ()
@@ -40,7 +44,7 @@ def original_message_ids(text: str | None) -> tuple[str, ...]:
     text = decode_words(text[:MAX_IDS_TEXT]) if "=?" in text else text[:MAX_IDS_TEXT]
     if found := _bracketed(text):
         return tuple(found)
-    bare = text.strip("<> \t").split()
+    bare = [token for token in (word.strip(_AROUND) for word in strip_comments(text).split()) if token]
     with_domain = [f"<{token}>" for token in bare if "@" in token]
     return tuple(with_domain or [f"<{token}>" for token in bare[:1]])
 

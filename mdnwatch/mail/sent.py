@@ -5,6 +5,7 @@ from __future__ import annotations
 from mdnwatch.mail import mime
 from mdnwatch.mail.addresses import addresses, first_address
 from mdnwatch.mail.dates import parse_date
+from mdnwatch.mail.head import other_message_ids
 from mdnwatch.mail.message_ids import message_id
 from mdnwatch.mail.recognise import find_report
 from mdnwatch.mail.words import decode_words
@@ -32,6 +33,7 @@ def read_sent(data: bytes, account: str) -> SentMessage | None:
         date=parse_date(header.get("date") or ""),
         # RFC 8098 §2.1
         requested=Requested(mdn=bool(header.get("disposition-notification-to"))),
+        other_message_ids=other_message_ids(header),
     )
 
 

@@ -14,6 +14,8 @@ _HEXCHARS = re.compile(r"(?:\+[0-9A-F]{2})+")
 # RFC 6533 §3: EmbeddedUnicodeChar is "\x{" 2 to 6 upper-case hexadecimal digits "}".
 _EMBEDDED_UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _ANGLE_ADDRESS = re.compile(r"<([^<>]*)>\s*$")
+# RFC 5322 §3.2.2; in an address that is not quoted there is no parenthesis.
+_COMMENT_BEHIND = re.compile(r"[ \t]\([^()\"]*\)[ \t]*$")
 _SURROGATES = range(0xD800, 0xE000)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
@@ -66,10 +68,11 @@ def forms(typed: Typed | None) -> tuple[str, ...]:
 
 
 def plain(text: str) -> str:
-    """The bare address of a field value: without display name, angle brackets and blanks around it.
+    """The bare address of a field value: without display name, comment, angle brackets and blanks around it.
 
     Leniency: KMail writes `Final-Recipient: rfc822; KMail User <kmail@mail.example>` (kmail-KMman).
     """
+    text = _COMMENT_BEHIND.sub("", text)
     match = _ANGLE_ADDRESS.search(text)
     return (match[1] if match else text).strip()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
 from mdnwatch.model.address import decode_xtext
 from mdnwatch.model.report import FeedbackReport, Mdn, Reply, Report
@@ -94,8 +95,9 @@ def _ladder(report: Report, token_keys: Keyring) -> Iterator[LookupKey]:
         yield from _message_id_keys(Rung.ORIGINAL_MESSAGE_ID, named)
     if isinstance(report, FeedbackReport) and report.original_message_id:
         yield from _message_id_keys(Rung.ORIGINAL_MESSAGE_ID, (report.original_message_id,))
-    if report.returned is not None and report.returned.message_id:
-        yield from _message_id_keys(Rung.RETURNED_MESSAGE_ID, (report.returned.message_id,))
+    if report.returned is not None and (report.returned.message_id or report.returned.other_message_ids):
+        named = (report.returned.message_id or "", *report.returned.other_message_ids)
+        yield from _message_id_keys(Rung.RETURNED_MESSAGE_ID, named)
     yield from _message_id_keys(Rung.IN_REPLY_TO, report.head.in_reply_to)
     if isinstance(report, Reply) and report.automatic and report.head.in_reply_to:
         # RFC 3834 §3.1.5: In-Reply-To names the one message that is answered. It may come seconds after that was
@@ -117,8 +119,10 @@ def _envelope_id_keys(value: str) -> Iterator[LookupKey]:
 
 def _message_id_keys(rung: Rung, message_ids: Sequence[str]) -> Iterator[LookupKey]:
     for message_id in message_ids[:MAX_KEYS_PER_RUNG]:
-        if message_id.strip("<> \t"):
-            yield LookupKey(rung, message_id_key(message_id))
+        # Leniency: ids that came through an ENVID, or through a link, are still written as there.
+        for form in dict.fromkeys((message_id, decode_xtext(message_id), unquote(message_id))):
+            if form.strip("<> \t"):
+                yield LookupKey(rung, message_id_key(form))
 
 
 def choose(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from facts import block, dsn, head, mdn, sent_message
 
 from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent, lookup_keys
-from mdnwatch.model.report import Report
+from mdnwatch.model.report import Report, Returned
 
 
 def rung_of(report: Report, *known: str, replaces: bool = False, envelope_id: str | None = None) -> object:
@@ -36,6 +38,44 @@ A, B = "<a@mail.example>", "<b@mail.example>"
 )
 def test_each_rung_finds_the_message(report: Report, rung: Rung) -> None:
     assert rung_of(report, A) == Match(1, rung)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["<a%40mail.example>", "%3Ca@mail.example%3E", "+3Ca+40mail.example+3E", "a@mail.example", " <a@mail.example> "],
+)
+def test_an_id_that_was_encoded_on_its_way_is_found_as_is_and_decoded(written: str) -> None:
+    assert rung_of(mdn(head(), original_message_id=written), A) == Match(1, Rung.ORIGINAL_MESSAGE_ID)
+
+
+def test_an_id_that_holds_what_looks_encoded_is_found_as_it_is() -> None:
+    odd = "<100%25+3Dsure@mail.example>"
+    assert rung_of(mdn(head(), original_message_id=odd), odd) == Match(1, Rung.ORIGINAL_MESSAGE_ID)
+
+
+def test_several_original_ids_of_which_one_is_ours_find_it_and_of_which_two_are_do_not() -> None:
+    report = replace(mdn(head(), original_message_id=B), original_message_ids=(B, A))
+    assert rung_of(report, A) == Match(1, Rung.ORIGINAL_MESSAGE_ID)
+    assert rung_of(report, A, B) == Ambiguous((1, 2))
+
+
+@pytest.mark.parametrize("cut", ["<a@mail.exampl>", "<a@mail.exam", "a@mail"])
+def test_an_id_that_was_cut_finds_nothing(cut: str) -> None:
+    assert rung_of(mdn(head(in_reply_to=[A]), original_message_id=cut), A) is None
+
+
+def test_what_a_message_was_called_before_a_provider_renamed_it_is_a_returned_id() -> None:
+    returned = Returned("message/rfc822", "<0102-0@eu-west-1.amazonses.com>", other_message_ids=(A,))
+    report = replace(dsn(head(), [block("x@y.example")]), returned=returned)
+    assert rung_of(report, A) == Match(1, Rung.RETURNED_MESSAGE_ID)
+
+
+def test_a_message_is_found_by_what_its_provider_called_it() -> None:
+    sent = replace(sent_message(A), other_message_ids=("<0102-0@eu-west-1.amazonses.com>",))
+    report = mdn(head(), original_message_id="<0102-0@eu-west-1.amazonses.com>")
+    assert choose(lookup_keys(report), dict.fromkeys(keys_of_sent(sent), frozenset({1}))) == Match(
+        1, Rung.ORIGINAL_MESSAGE_ID
+    )
 
 
 @pytest.mark.parametrize("written", ["QQ+1=2", "QQ+2B1+3D2"])
