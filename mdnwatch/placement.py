@@ -183,6 +183,23 @@ def _place(unit: Unit, report: StoredReport) -> str:
     return _matched(choice).outcome
 
 
+def place_anew(unit: Unit, report: StoredReport) -> str:
+    """The same by rules that have changed, on states that were forgotten: every piece is accepted, or not, again."""
+    choice = _choose(unit, report, _named(unit, report))
+    report_queries.set_outcome(unit.db, report.id, _matched(choice))
+    match = choice if isinstance(choice, Match) else None
+    message = sent_queries.load_message(unit.db, match.message) if match else None
+    for piece, before in list(report_queries.load_evidence(unit.db, report.id)):
+        recipient, after = _where(unit, report, piece, message, match)
+        if after != before:
+            report_queries.place_evidence(unit.db, piece, after)
+        if message is None or match is None or recipient is None or after.graded is None:
+            continue
+        if unit.rules.accepts(after.graded, message.account) and not sent_queries.is_crowded(unit.db, recipient):
+            _accept(unit, report, piece, message, match, after.graded, _remembered(unit, recipient))
+    return _matched(choice).outcome
+
+
 def _named(unit: Unit, report: StoredReport) -> dict[str, frozenset[int]]:
     """The messages that each key of a report names; of a reply only those that went to whoever answers."""
     found = sent_queries.find_by_keys(unit.db, (key.key for key in report.keys))
@@ -232,11 +249,7 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
     message: StoredMessage | None,
     match: Match | None,
 ) -> None:
-    recipient, after = None, Placement()
-    if message is not None:
-        made_for = _made_for(unit, report, message)
-        recipient = _recipient_of(unit, message, piece, made_for)
-        after = _placement(unit.rules, report, message, recipient, match, made_for)
+    recipient, after = _where(unit, report, piece, message, match)
     if after == before:
         return
     if before is None:
@@ -259,6 +272,17 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
         if before is not None or not recipient.addressed:
             recipient = _remembered(unit, recipient)
         _accept(unit, report, piece, message, match, after.graded, recipient)
+
+
+def _where(
+    unit: Unit, report: StoredReport, piece: Evidence, message: StoredMessage | None, match: Match | None
+) -> tuple[StoredRecipient | None, Placement]:
+    """Whom a piece of evidence is about, and how far it is trusted; nobody while its message is not known."""
+    if message is None:
+        return None, Placement()
+    made_for = _made_for(unit, report, message)
+    recipient = _recipient_of(unit, message, piece, made_for)
+    return recipient, _placement(unit.rules, report, message, recipient, match, made_for)
 
 
 def _placement(  # noqa: PLR0913, PLR0917 - one step of `place`

@@ -24,6 +24,7 @@ from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, derive
 from mdnwatch.model.stored import StoredReport, stored
 from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.recompute import recompute
 from mdnwatch.store import report_queries, sent_queries
 from mdnwatch.store.migrate import migrate
 
@@ -275,3 +276,19 @@ def test_playing_everything_again_tells_nothing_again(history: list[Fact], data:
         anew = play(db, data.draw(st.permutations(history)), Rules())
         assert (anew, states(db)) == (set(), before)
         assert len(told) == db.execute("SELECT count(*) FROM event WHERE type NOT LIKE 'report.%'").fetchone()[0]
+
+
+@given(histories(), rule_sets, rule_sets)
+def test_recomputing_by_other_rules_gives_the_states_that_those_would_have_given(
+    history: list[Fact], earlier: Rules, later: Rules
+) -> None:
+    with database() as one, database() as other:
+        play(one, history, earlier)
+        play(other, history, later)
+        told: list[str] = []
+        recompute(one, later, NOW, lambda _db, event, _now: told.append(event.id), announce=False)
+        assert (told, states(one)) == ([], states(other))
+        assert list(recompute(one, later, NOW, lambda *_: None, announce=True).lines())[1:] == [
+            "  nothing has changed",
+            "nothing was announced",
+        ]

@@ -124,6 +124,18 @@ def load_report(db: sqlite3.Connection, report_id: str) -> StoredReport:
     return report_from(db.execute(sql, (report_id,)).fetchone())
 
 
+def placed_reports(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """The id and the outcome of every report that was read, in the order of their coming; they may change meanwhile."""
+    last, rows = -1, [(0, "", "")]
+    while rows:
+        rows = db.execute(
+            "SELECT rowid, id, outcome FROM report WHERE rowid > ? AND kind <> 'malformed' ORDER BY rowid LIMIT 1000",
+            (last,),
+        ).fetchall()
+        for last, report_id, outcome in rows:  # noqa: B007 - the last one is where to go on
+            yield report_id, outcome
+
+
 def reports_with_keys(db: sqlite3.Connection, keys: Iterable[str]) -> list[str]:
     """The ids of the reports that name one of the keys, in the order in which they were first seen."""
     found: dict[str, tuple[int, str]] = {}

@@ -295,3 +295,13 @@ def forget_if_empty(db: sqlite3.Connection, recipient: StoredRecipient) -> None:
             "DELETE FROM recipient WHERE message = ? AND mailbox = ? AND address = ?",
             (recipient.message, *kept(recipient.address)),
         )
+
+
+def forget_states(db: sqlite3.Connection) -> None:
+    """Forget every state; the evidence for them is kept elsewhere."""
+    db.execute("UPDATE recipient SET state = NULL WHERE state IS NOT NULL")
+
+
+def forget_empty(db: sqlite3.Connection) -> None:
+    """Drop every recipient that was never addressed, about whom nothing is claimed and nothing was told."""
+    db.execute("DELETE FROM recipient WHERE addressed = 0 AND state IS NULL AND sequence = 0")

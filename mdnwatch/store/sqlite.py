@@ -9,7 +9,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +172,16 @@ def _do(connection: sqlite3.Connection, job: _Job) -> None:
         connection.execute("ROLLBACK TO unit")
         job.error = error
     connection.execute("RELEASE unit")
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path) -> Iterator[None]:
+    """Own a `state_dir` without a store until the block is left. Raises StoreError where a daemon owns it."""
+    lock = _lock(state_dir)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(state_dir: Path) -> int:
