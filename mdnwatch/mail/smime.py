@@ -29,9 +29,11 @@ def find_signed(message: Message) -> Signed | None:
     if is_signed_receipt(message):
         return Signed(message.root.content(MAX_RECEIPT))
     found = find_report(message)
-    report = message.root if found is None else found.part or found.container
+    report = None if found is None else found.part or found.container
     for part in walk(message.root):
-        if _is_signed(part) and (part is message.root or _holds(part.parts[0], report)):
+        # What is a report without a report part is one as a whole.
+        covers = part is message.root if report is None else bool(part.parts) and _holds(part.parts[0], report)
+        if covers and _is_signed(part):
             content = part.data[part.parts[0].start : part.parts[0].end]
             # RFC 8551 §3.1.1: what is signed has lines that end in CRLF; here they end in LF.
             return Signed(part.parts[1].content(MAX_SIGNATURE), content.replace(b"\n", b"\r\n"))
@@ -39,11 +41,10 @@ def find_signed(message: Message) -> Signed | None:
 
 
 def _is_signed(part: Part) -> bool:
-    # RFC 1847 §2.1: what is signed, then the signature.
-    return part.media_type == "multipart/signed" and [one.media_type in _SIGNATURES for one in part.parts[:2]] == [
-        False,
-        True,
-    ]
+    # RFC 1847 §2.1: what is signed, then the signature, and nothing else.
+    if part.media_type != "multipart/signed":
+        return False
+    return [one.media_type in _SIGNATURES for one in part.parts] == [False, True]
 
 
 def _holds(part: Part, report: Part) -> bool:

@@ -31,8 +31,10 @@ SILENT_SECONDS = 60.0
 # Up to this size a message is verified on the loop.
 ON_LOOP_BYTES = 64 * 1024
 
-# Mail bears one or two of its own domain; each costs a question and a hash of the whole message.
+# Mail bears one or two of its own domain, each of which costs a question and a hash of the whole message, and some of
+# those who passed it on.
 MAX_SIGNATURES = 4
+MAX_FIELDS = 20
 
 # What the signature has to cover where it stands there: who says it, when, and about which message.
 _MUST_COVER = (b"from", b"date", b"in-reply-to", b"references")
@@ -88,7 +90,7 @@ def candidates(data: bytes, domain: str) -> list[_Candidate]:
         return []
     names = {name.lower() for name, _ in message.headers}
     count = sum(name.lower() == b"dkim-signature" for name, _ in message.headers)
-    found = (_candidate(message, index, domain, names) for index in range(count))
+    found = (_candidate(message, index, domain, names) for index in range(min(count, MAX_FIELDS)))
     return [candidate for candidate in found if candidate is not None][:MAX_SIGNATURES]
 
 

@@ -78,6 +78,7 @@ FOREIGN = "mx.evil.example; dkim=pass header.d=there.example; dmarc=pass header.
         ((FOREIGN, FORGED), Checks()),  # only the topmost of all
         ((REAL_NONE, FOREIGN), Checks()),
         ((FORGED,) * 20, PASS),
+        ((FORGED + ";a=b" * 70,), Checks()),
     ],
 )
 def test_forged_fields_above_and_below_the_real_one_prove_nothing(fields: tuple[str, ...], expected: Checks) -> None:

@@ -70,6 +70,12 @@ def beside(signed_part: bytes) -> bytes:
     return b"Content-Type: multipart/mixed; boundary=m\n\n--m\n" + report + b"\n--m\n" + signed_part + b"\n--m--\n"
 
 
+def after(signed_part: bytes) -> bytes:
+    """A forged report as a third part of what somebody signed."""
+    report = REPORT.replace(DISPLAYED, DELETED).replace(b"=r", b"=f").replace(b"--r", b"--f")
+    return signed_part.replace(REPORT, b"Hello.\n").replace(b"--s--", b"--s\n" + report + b"\n--s--")
+
+
 def wrapped(signed_part: bytes) -> bytes:
     """A signed report to which a gateway has added its footer."""
     footer = b"\n--m\nContent-Type: text/plain\n\nScanned.\n--m--\n"
@@ -105,7 +111,8 @@ async def test_a_signed_report_that_was_changed_is_invalid(authority: Authority)
 
 @pytest.mark.asyncio
 async def test_a_report_beside_a_signed_one_is_not_signed(authority: Authority) -> None:
-    assert (await check(raw(HEAD + beside(smime(authority))), trust(authority))).smime is Smime.NONE
+    for forged in (beside(smime(authority)), after(smime(authority)), after(smime(authority, b"\nHello.\n"))):
+        assert (await check(raw(HEAD + forged), trust(authority))).smime is Smime.NONE
 
 
 @pytest.mark.asyncio
