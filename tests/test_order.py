@@ -4,73 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 
+from arrivals import Arrival, arrival, database
 from facts import SENT_AT, block, dsn, head, mdn, reply, sent_message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdnwatch.model.authenticity import Checks, Dkim, Dmarc, Grade, Smime
 from mdnwatch.model.event import Event, event_id
-from mdnwatch.model.evidence import Evidence, extract
-from mdnwatch.model.received import Place
-from mdnwatch.model.report import Action, DispositionType, Report, report_id
+from mdnwatch.model.report import Action, DispositionType, Report
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, derive
-from mdnwatch.model.stored import StoredReport, stored
 from mdnwatch.placement import Rules, Unit, record_report, record_sent
 from mdnwatch.recompute import recompute
 from mdnwatch.store import report_queries, sent_queries
-from mdnwatch.store.migrate import migrate
 
 NOW = SENT_AT + timedelta(days=2)
 ADDRESSES = ["bob@there.example", "Carol+x@there.example", "dave@else.example", "eve@else.example"]
 STRANGERS = ["mallory@nowhere.example", "list-member@else.example", "bob@forwarded.example"]
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A report as it is seen at one place."""
-
-    report: StoredReport
-    evidence: tuple[Evidence, ...]
-    place: Place
-
-
 Fact = SentMessage | Arrival
-
-
-@cache
-def empty_database() -> bytes:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrate(db, Path(":memory:"))
-        return db.serialize()
-
-
-@contextmanager
-def database() -> Iterator[sqlite3.Connection]:
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.deserialize(empty_database())
-    db.execute("PRAGMA foreign_keys = ON")
-    try:
-        yield db
-    finally:
-        db.close()
-
-
-def arrival(
-    report: Report, *, account: str = "sales", uid: int = 1, hours_later: int = 2, checks: Checks | None = None
-) -> Arrival:
-    identifier = report_id(report.head, report.report_part)
-    seen = SENT_AT + timedelta(hours=hours_later)
-    kept = stored(report, identifier, account, seen, announce=True)
-    kept = replace(kept, provenance=replace(kept.provenance, checks=checks or Checks()))
-    return Arrival(kept, extract(report, identifier, seen), Place(account, "INBOX", 1, uid))
 
 
 def play(db: sqlite3.Connection, facts: Iterable[Fact], rules: Rules) -> set[str]:
