@@ -346,7 +346,7 @@ class _Daemon:
         self._logins.per_second, self._logins.per_host = config.logins_per_second, config.connections_per_host
         wanted = {settings.name: settings for settings in config.accounts}
         await self._unwatch([name for name, one in self._watched.items() if _is_stale(one, wanted.get(name))])
-        await self._outages.keep_only(wanted)
+        self._outages.keep_only(wanted)
         for name, settings in wanted.items():
             if name not in self._watched:
                 self._watch(settings, group)

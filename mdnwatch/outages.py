@@ -53,21 +53,21 @@ class Outages:
         self._now = now
         self._log = log
         self._outages: dict[str, Outage] = {}
+        self._gone: set[str] = set()  # accounts whose outages are still kept, and no longer theirs
         self._wake = asyncio.Event()
 
     async def load(self, accounts: Iterable[str]) -> None:
         """Go on with the outages that an earlier process has told; those of accounts that are gone are forgotten."""
         for outage in await self._store.read(load_outages):
             self._outages[outage.account] = outage
-        await self.keep_only(accounts)
+        self.keep_only(accounts)
 
-    async def keep_only(self, accounts: Iterable[str]) -> None:
+    def keep_only(self, accounts: Iterable[str]) -> None:
         """Forget the outages of accounts that are no longer watched: nobody knows how they go on."""
-        gone = set(self._outages) - set(accounts)
-        for account in gone:
+        for account in set(self._outages) - set(accounts):
             del self._outages[account]
-        if gone:
-            await self._store.run(lambda db: forget_outages(db, gone))
+            self._gone.add(account)
+            self._wake.set()
 
     def down(self, account: str, trouble: Trouble) -> None:
         """The account cannot be read, or not as the configuration says."""
@@ -109,9 +109,12 @@ class Outages:
         over = [outage for outage in self._outages.values() if is_over(outage, grace, now)]
         announced = [replace(outage, announced=True) for outage in due]
         ended = [outage for outage in over if outage.announced]
+        gone = frozenset(self._gone)
+        if announced or ended or gone:
+            await self._store.run(lambda db: self._write(db, gone, announced, ended, now))
         if announced or ended:
-            await self._store.run(lambda db: self._write(db, announced, ended, now))
             self._told()
+        self._gone -= gone
         self._settle(due, over, now)
 
     def _settle(self, due: list[Outage], over: list[Outage], now: datetime) -> None:
@@ -124,10 +127,14 @@ class Outages:
             if current is outage:
                 del self._outages[outage.account]
             elif current is not None:
-                # It failed again: an outage of its own.
-                self._outages[outage.account] = failed(None, outage.account, current.trouble, now)
+                # It failed again, and may even be back again: an outage of its own.
+                new = failed(None, outage.account, current.trouble, now)
+                self._outages[outage.account] = replace(new, back_since=current.back_since)
 
-    def _write(self, db: sqlite3.Connection, due: list[Outage], over: list[Outage], now: datetime) -> None:
+    def _write(
+        self, db: sqlite3.Connection, gone: frozenset[str], due: list[Outage], over: list[Outage], now: datetime
+    ) -> None:
+        forget_outages(db, gone)
         for outage in due:
             save_outage(db, outage)
             self._announce(db, source_event(EventType.SOURCE_DOWN, outage, now), now)
