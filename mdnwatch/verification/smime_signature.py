@@ -43,11 +43,11 @@ def verify(signed: Signed, trust: Path, at: datetime) -> tuple[Smime, tuple[str,
 
 
 def _openssl(signed: Signed, content: int, options: list[str], signers: int) -> subprocess.CompletedProcess[bytes]:
-    what = [] if signed.content is None else ["-content", f"/dev/fd/{content}"]
+    what = [] if signed.content is None else ["-content", f"/proc/self/fd/{content}"]
     return subprocess.run(  # noqa: S603 - the arguments are ours, but for a path of the configuration
         [
             *("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-out", "/dev/null"),
-            *("-no-CApath", "-no-CAstore", "-signer", f"/dev/fd/{signers}"),
+            *("-no-CApath", "-no-CAstore", "-signer", f"/proc/self/fd/{signers}"),
             *what,
             *options,
         ],
