@@ -247,6 +247,28 @@ async def test_an_old_receipt_proves_nothing_of_a_new_message(world: World) -> N
     assert world.events[len(told) :] == ["report.suspicious"]
 
 
+@pytest.mark.parametrize("first", ["message", "reply"])
+@pytest.mark.asyncio
+async def test_a_reply_is_vouched_for_like_a_receipt_whether_or_not_it_had_to_wait(world: World, first: str) -> None:
+    reply = f"""\
+Authentication-Results: {PASSED}
+From: Bob <{BOB}>
+To: alice@mail.example
+Date: Mon, 23 Nov 2026 10:00:00 +0000
+Message-ID: <reply@there.example>
+In-Reply-To: {OFFER}
+
+Agreed.
+""".encode()
+    if first == "message":
+        await world.send()
+    await world.receive(reply)
+    if first == "reply":
+        await world.send()
+    assert await world.grades() == [("authenticated", PROVED)]
+    assert world.events == ["recipient.replied"]
+
+
 @pytest.mark.asyncio
 async def test_what_was_proved_at_one_place_is_proved_in_any_order(world: World) -> None:
     await world.send()
