@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -27,13 +28,18 @@ async def run_every(
     A sweep that takes longer than the interval is not run twice at a time.
     """
 
+    async def sweep_until_cancelled() -> None:
+        # Only the end of the scheduler cancels a sweep, and apscheduler would log that as a defect.
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweep()
+
     def failed(event: JobExecutionEvent) -> None:
         log.error("sweep failed", error=f"{type(event.exception).__name__}: {event.exception}")
 
     # A sweep that is late is still due; several that are late are one.
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    scheduler.add_job(sweep, "interval", seconds=interval.total_seconds(), next_run_time=now())
+    scheduler.add_job(sweep_until_cancelled, "interval", seconds=interval.total_seconds(), next_run_time=now())
     scheduler.start()
     try:
         await asyncio.Event().wait()

@@ -268,4 +268,5 @@ async def test_neither_the_sweep_nor_the_end_of_a_story_walks_over_a_table(world
     steps = await world.store.run(plans)
     assert any("recipient_due" in step for step in steps)
     assert any("recipient_open" in step for step in steps)
-    assert [step for step in steps if step.startswith("SCAN")] == []
+    # A table of one row may be.
+    assert {step for step in steps if step.startswith("SCAN")} <= {"SCAN event_counter"}
