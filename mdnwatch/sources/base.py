@@ -53,8 +53,9 @@ class Context:
     """What a source needs of the program around it.
 
     `handle` stores a batch and raises CommitFailed when nothing of it was stored. `load_mark` and `load_names`
-    take (account, folder). `now` gives aware UTC. `wanted` says from a header how much of the message is
-    needed. `beat` tells the watchdog that the source's task is alive; it is called at least every 30 seconds.
+    take (account, folder). `now` gives aware UTC. `wanted` says from a header, and as much of the body as is there
+    already, how much of the message is needed. `beat` tells the watchdog that the source's task is alive; it is
+    called at least every 30 seconds.
     `down` says, as often as it is found, that the account cannot be read or not as it should; `up` that it is.
     `logins` is shared by all accounts of the process.
     """
@@ -64,7 +65,7 @@ class Context:
     load_names: Callable[[str, str], Awaitable[frozenset[str]]]
     now: Callable[[], datetime]
     log: Log
-    wanted: Callable[[bytes], Wanted]
+    wanted: Callable[[bytes, bytes], Wanted]
     beat: Callable[[], None]
     down: Callable[[Trouble], None]
     up: Callable[[], None]

@@ -22,6 +22,11 @@ from mdnwatch.sources.imap_settings import ImapSettings
 from mdnwatch.sources.imap_structure import Outline, outline
 from mdnwatch.tls import client_context
 
+# A body type and subtype of BODYSTRUCTURE; a literal may bring them, but no server was seen to do so.
+_REPORT_TYPE = re.compile(
+    rb'"message" "(?:global-)?(?:disposition-notification|delivery-status|feedback-report)"', re.IGNORECASE
+)
+_UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
 _FETCH = re.compile(rb"\* \d+ FETCH\b", re.IGNORECASE)
 
 
@@ -129,6 +134,13 @@ class Client:
     async def fetch_by_number(self, numbers: str, items: str) -> list[Fetched]:
         """The same, for message numbers."""
         return self._fetched(await self._session.run("FETCH", numbers, items))
+
+    async def holding_reports(self, uids: str) -> frozenset[int]:
+        """Those of some messages that hold a report part, however deep (RFC 9051 §7.5.2, BODYSTRUCTURE)."""
+        exchange = _accepted(await self._session.run("FETCH", uids, "(UID BODYSTRUCTURE)", prefix="UID"))
+        told = (b"".join(response) for response in exchange.responses if _FETCH.match(response[0]))
+        found = (_UID.search(response) for response in told if _REPORT_TYPE.search(response))
+        return frozenset(int(uid[1]) for uid in found if uid)
 
     async def structure(self, uid: int) -> Outline | None:
         """The structure of a multipart message; None for other messages, and for one that is gone."""

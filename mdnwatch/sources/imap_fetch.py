@@ -5,8 +5,9 @@ The mark advances only with a batch that was stored, so whatever happens in betw
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mdnwatch.errors import SourceError
@@ -30,6 +31,9 @@ HEADER_WINDOW = 250
 MAX_STRIKES = 3
 
 _ABOUT = "UID RFC822.SIZE INTERNALDATE"
+
+# What gateways and signers put around a report (RFC 6522 §1).
+_WRAPPER = re.compile(rb"^content-type:\s*multipart/(?:mixed|signed|related)\b", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -195,19 +199,20 @@ class Fetcher:
     async def _handle(self, client: Client, rows: list[Fetched], window: Sequence[int], way: Way) -> None:
         """Hand over what was fetched of a window, in its order, so that the mark ends behind it."""
         by_uid = {row.uid: row for row in rows}
-        for group, last in self._groups(by_uid, window, way):
+        wrapped = await self._wrapped(client, rows, way)
+        for group, last in self._groups(by_uid, window, way, wrapped):
             messages = await self._complete(client, group, way)
             await self._hand_over(messages, way.after(self._stored, last))
 
     def _groups(
-        self, rows: dict[int | None, Fetched], window: Sequence[int], way: Way
+        self, rows: dict[int | None, Fetched], window: Sequence[int], way: Way, wrapped: Container[int | None]
     ) -> Iterator[tuple[list[_Message], int]]:
         """Messages for one batch each, with the UID up to which the window is handled then."""
         group: list[_Message] = []
         size, last = 0, window[0]
         for uid in window:
             row = rows.get(uid)
-            message = None if row is None else self._wanted(row, way)
+            message = None if row is None else self._wanted(row, way, whole=uid in wrapped)
             if message is not None:
                 cost = self._cost(message)
                 if group and (len(group) >= BATCH_MESSAGES or size + cost > BATCH_BYTES):
@@ -218,7 +223,15 @@ class Fetcher:
             last = uid
         yield group, last
 
-    def _wanted(self, row: Fetched, way: Way) -> _Message | None:
+    async def _wrapped(self, client: Client, rows: list[Fetched], way: Way) -> frozenset[int]:
+        """The messages that hold a report below an ordinary header, where its part is not among what was fetched."""
+        if self._folder.role is Role.SENT:
+            return frozenset()
+        seen = (row for row in rows if not (way.whole and len(row.data or b"") < way.asked))
+        uids = sorted(row.uid or 0 for row in seen if _WRAPPER.search(header_of(row.data or b"")))
+        return await client.holding_reports(uid_set(uids)) if uids else frozenset()
+
+    def _wanted(self, row: Fetched, way: Way, *, whole: bool) -> _Message | None:
         """As much of a message as is needed of what was fetched; None where nothing of it is."""
         if not self._has_content(row):
             return None
@@ -226,7 +239,7 @@ class Fetcher:
         if self._folder.role is Role.SENT:
             return _Message(row, data, row.size, complete=True)
         header = header_of(data)
-        wanted = self._context.wanted(header)
+        wanted = Wanted.WHOLE if whole else self._context.wanted(header, data[len(header) :])
         if wanted is Wanted.NOTHING:
             return None
         if wanted is Wanted.HEADER:

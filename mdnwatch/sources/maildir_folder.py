@@ -143,7 +143,7 @@ def _entry(name: str, file: os.DirEntry[str]) -> Entry | None:
     return Entry(name, file.path, status.st_mtime, status.st_ctime, status.st_size) if file.is_file() else None
 
 
-def read(entries: Iterable[Entry], limit: int, wanted: Callable[[bytes], Wanted]) -> Contents:
+def read(entries: Iterable[Entry], limit: int, wanted: Callable[[bytes, bytes], Wanted]) -> Contents:
     """As many of the messages as make a batch, each as much of it as is wanted, cut at `limit` bytes."""
     contents, size = Contents(), 0
     for count, entry in enumerate(entries):
@@ -164,11 +164,11 @@ def read(entries: Iterable[Entry], limit: int, wanted: Callable[[bytes], Wanted]
     return contents
 
 
-def _read(entry: Entry, limit: int, wanted: Callable[[bytes], Wanted]) -> bytes | None:
+def _read(entry: Entry, limit: int, wanted: Callable[[bytes, bytes], Wanted]) -> bytes | None:
     with Path(entry.path).open("rb") as file:
         beginning = file.read(HEADER_BYTES)
         header = header_of(beginning)
-        much = wanted(header)
+        much = wanted(header, beginning[len(header) :])
         if much is Wanted.NOTHING:
             return None
         if much is Wanted.HEADER:

@@ -193,7 +193,7 @@ class FolderWatch:
         self._handled.difference_update(gone)
 
 
-def _header_alone(_header: bytes) -> Wanted:
+def _header_alone(_header: bytes, _body: bytes) -> Wanted:
     return Wanted.HEADER
 
 

@@ -35,3 +35,19 @@ def test_of_an_answer_the_header_is_wanted_of_a_responders_also_the_text(fields:
 def test_a_real_absence_notice_is_wanted_whole(name: str) -> None:
     data = (SAMPLES / "reports" / f"{name}.eml").read_bytes().replace(b"\r\n", b"\n")
     assert wanted(data.partition(b"\n\n")[0] + b"\n\n") is Wanted.WHOLE
+
+
+@pytest.mark.parametrize(
+    ("part", "much"),
+    [
+        (b"Content-Type: message/disposition-notification\r\n", Wanted.WHOLE),
+        (b"content-type:\r\n message/Delivery-Status; charset=utf-8\r\n", Wanted.WHOLE),
+        (b"Content-Type: message/global-delivery-status\r\n", Wanted.WHOLE),
+        (b"Content-Type: message/feedback-report\r\n", Wanted.WHOLE),
+        (b"Content-Type: message/rfc822\r\n", Wanted.NOTHING),
+        (b"A line about Content-Type: message/delivery-status\r\n", Wanted.NOTHING),
+    ],
+)
+def test_a_report_below_an_ordinary_header_is_wanted(part: bytes, much: Wanted) -> None:
+    header = PERSON + b"Content-Type: multipart/mixed; boundary=g\r\n\r\n"
+    assert wanted(header, b"--g\r\n" + part + b"\r\n...\r\n--g--\r\n") is much

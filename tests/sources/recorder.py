@@ -17,15 +17,15 @@ from mdnwatch.sources.logins import Logins
 PATIENCE_SECONDS = 20.0
 
 
-def only(text: bytes, much: Wanted = Wanted.WHOLE) -> Callable[[bytes], Wanted]:
+def only(text: bytes, much: Wanted = Wanted.WHOLE) -> Callable[[bytes, bytes], Wanted]:
     """So much of the messages that have this in their header, and nothing of the others."""
-    return lambda header: much if text in header else Wanted.NOTHING
+    return lambda header, _body: much if text in header else Wanted.NOTHING
 
 
 class Recorder:
     """Keeps batches, marks and names as the store does: all of a batch or nothing."""
 
-    def __init__(self, *, wanted: Callable[[bytes], Wanted] | None = None) -> None:
+    def __init__(self, *, wanted: Callable[[bytes, bytes], Wanted] | None = None) -> None:
         self.batches: list[Batch] = []
         self.marks: dict[tuple[str, str], Mark] = {}
         self.names: dict[tuple[str, str], set[str]] = {}
@@ -36,7 +36,7 @@ class Recorder:
         self.troubles: list[Trouble | None] = []  # None: read again
         self.logins = Logins(per_second=10_000.0, per_host=10_000)
         self._news = asyncio.Event()
-        self._wanted = wanted or (lambda _header: Wanted.WHOLE)
+        self._wanted = wanted or (lambda _header, _body: Wanted.WHOLE)
 
     @property
     def messages(self) -> list[RawMessage]:

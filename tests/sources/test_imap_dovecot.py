@@ -14,6 +14,7 @@ import pytest
 from servers.dovecot import Dovecot, certificates, dovecot
 from sources.recorder import Recorder, running
 
+from mdnwatch.mail.wanted import wanted
 from mdnwatch.model.received import Role
 from mdnwatch.sources import imap
 from mdnwatch.sources.base import SourceState
@@ -407,3 +408,49 @@ async def test_the_trial_names_what_is_wrong(server: Dovecot) -> None:
     nowhere = await imap.check(source(server, Recorder(), folders=["INBOX", "Nowhere"])._settings)
     assert not nowhere.ok
     assert "there is no folder Nowhere" in nowhere.lines
+
+
+def wrapped(number: int, *, text: int = 100, kind: bytes = b"disposition-notification") -> bytes:
+    """A report in the wrapper of a gateway, below a header that tells nothing of it."""
+    return b"\r\n".join(
+        [
+            b"From: bob@there.example",
+            b"Subject: report %d" % number,
+            b"MIME-Version: 1.0",
+            b'Content-Type: multipart/mixed; boundary="g"',
+            b"",
+            b"--g",
+            b"Content-Type: text/plain",
+            b"",
+            b"Scanned. " * (text // 9),
+            b"--g",
+            b'Content-Type: multipart/report; report-type=%s; boundary="r"' % kind,
+            b"",
+            b"--r",
+            b"",
+            b"It was read.",
+            b"--r",
+            b"Content-Type: message/%s" % kind,
+            b"",
+            b"Disposition: manual-action/MDN-sent-manually; displayed",
+            b"",
+            b"--r--",
+            b"--g--",
+            b"",
+        ]
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_report_in_the_wrapper_of_a_gateway_is_found_among_new_and_old_mail(server: Dovecot) -> None:
+    recorder = Recorder(wanted=wanted)
+    ordinary = wrapped(7, kind=b"x-other")
+    for message in (wrapped(1), wrapped(2, text=50_000), ordinary, report(8)):
+        server.append("INBOX", message)
+    async with watched(server, recorder, backfill="all"):
+        await recorder.until(lambda: sorted(subjects(recorder)) == ["report 1", "report 2"])
+        for message in (ordinary, report(9), wrapped(3), wrapped(4, text=50_000)):
+            server.append("INBOX", message)
+        await recorder.until(lambda: len(subjects(recorder)) == 4)
+    assert sorted(subjects(recorder)) == [f"report {number}" for number in (1, 2, 3, 4)]
+    assert all(b"Disposition: " in message.data for message in recorder.inbox)
