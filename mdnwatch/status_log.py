@@ -53,7 +53,7 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 # What a dotted key may begin with; below it an event may have whatever a report had.
 _TABLES = ("data", "message", "recipient", "evidence", "correlation", "authenticity", "candidates")
-_SINGLE = ("timestamp", "id", "sequence", "report_id", "kind", "folder", "reason", "reasons", "since", "sink", "source")
+_SINGLE = ("timestamp", "id", "sequence", "report_id", "kind", "folder", "reason", "since", "sink", "source")
 
 
 class WrongQuestion(ValueError):
