@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import takewhile
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -19,16 +16,13 @@ from mdnwatch.model.event import arrival_of
 from mdnwatch.model.notification import NotificationState, Outcome, Outgoing, Verdict
 from mdnwatch.model.retry import Attempt, Endpoint, Moment, Step, endpoint_after, event_delay, renewed, step_after
 from mdnwatch.model.stored import to_ms
+from mdnwatch.outbox_route import Route, Running
 from mdnwatch.sinks.base import Sink
 from mdnwatch.store import outbox_queries, outbox_units
 from mdnwatch.store.outbox_queries import SinkBacklog
 from mdnwatch.store.outbox_units import Announce, Ended, Leased, Turn
 
 T = TypeVar("T")
-
-# So many times its concurrency is leased for a sink, so that the next attempt need not wait for the disk. What
-# is leased and not sent when the process dies waits for a first delay in vain, and no longer.
-LEASED_AHEAD = 4
 
 # Seconds. The watchdog is fed, and the clock looked at, at least this often.
 LONGEST_REST = 10.0
@@ -74,68 +68,6 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """An attempt under way since `began_at` (ms UTC). `deadline` is in the loop's time."""
-
-    attempt: Attempt
-    began_at: int
-    deadline: float
-
-
-@dataclass(slots=True)
-class _Route:
-    """One sink at work: attempts that are under way, and those leased that can begin at any moment.
-
-    `next_due` is when its next head is due (ms UTC); it is not to be trusted while `look` is set. While `held` an
-    outcome that may take the endpoint down has yet to be judged. Methods take the endpoint, since it is asked about
-    before a change of it is written, too.
-    """
-
-    sink: Sink
-    endpoint: Endpoint
-    running: dict[asyncio.Task[Outcome], _Running] = field(default_factory=dict)
-    ready: deque[Attempt] = field(default_factory=deque)
-    held: bool = False
-    look: bool = True
-    next_due: int | None = None
-
-    def may_lease(self, endpoint: Endpoint, now: int) -> int:
-        """How many attempts may be written down."""
-        if endpoint.disabled_at is not None:
-            return 0
-        if endpoint.down_since is not None:
-            return 0 if self._is_probed(endpoint) or now < (endpoint.next_probe_at or 0) else 1
-        return self._room()
-
-    def _room(self) -> int:
-        return max(self.sink.settings.concurrency * LEASED_AHEAD - len(self.running) - len(self.ready), 0)
-
-    def may_begin(self) -> bool:
-        """Whether the next attempt of those leased can begin."""
-        return bool(self.ready) and not self.held and len(self.running) < self.sink.settings.concurrency
-
-    def has_due(self, now: int) -> bool:
-        """Whether the database is worth asking."""
-        return self.look or (self.next_due is not None and self.next_due <= now)
-
-    def wakes_at(self) -> int | None:
-        """When the next attempt may be leased (ms UTC); None when only an outcome or a new event changes that."""
-        due = 0 if self.look else self.next_due
-        if due is None or self.endpoint.disabled_at is not None:
-            return None
-        if self.endpoint.down_since is not None:
-            return None if self._is_probed(self.endpoint) else max(due, self.endpoint.next_probe_at or 0)
-        return due if self._room() else None
-
-    def overdue(self, time: float) -> Iterator[asyncio.Task[Outcome]]:
-        """The attempts whose deadline has passed; the oldest come first."""
-        return takewhile(lambda task: self.running[task].deadline <= time, list(self.running))
-
-    def _is_probed(self, endpoint: Endpoint) -> bool:
-        return any(running.attempt.epoch == endpoint.epoch for running in self.running.values())
-
-
 class Outbox:
     """Sends what is due, as the endpoint's back-off and the event's schedule allow; its one task is `run`."""
 
@@ -158,7 +90,7 @@ class Outbox:
         way when the outbox is stopped get `stop_grace` seconds.
         """
         self._store = store
-        self._routes = {name: _Route(sink, Endpoint(name, sink.identity)) for name, sink in sinks.items()}
+        self._routes = {name: Route(sink, Endpoint(name, sink.identity)) for name, sink in sinks.items()}
         self._clock = now
         self._log = log
         self._random = random
@@ -338,12 +270,12 @@ class Outbox:
                 # Told to the other sinks, for which there may be something new now.
                 self.wake()
 
-    def _start(self, route: _Route) -> None:
+    def _start(self, route: Route) -> None:
         while self._stop_at is None and route.may_begin():
             attempt = route.ready.popleft()
             deadline = asyncio.get_running_loop().time() + route.sink.settings.timeout.total_seconds() + SINK_MARGIN
             task = asyncio.create_task(self._send(route.sink, attempt))
-            route.running[task] = _Running(attempt, self._now(), deadline)
+            route.running[task] = Running(attempt, self._now(), deadline)
             task.add_done_callback(partial(self._take, route))
 
     async def _send(self, sink: Sink, attempt: Attempt) -> Outcome:
@@ -354,7 +286,7 @@ class Outbox:
             self._log.error("sink failed", sink=attempt.sink, event_id=attempt.event_id, exc_info=error)
             return Outcome(Verdict.REJECTED, f"mdnwatch failed to send it ({type(error).__name__}): please report this")
 
-    def _take(self, route: _Route, task: asyncio.Task[Outcome]) -> None:
+    def _take(self, route: Route, task: asyncio.Task[Outcome]) -> None:
         running = route.running.pop(task)
         outcome: Outcome | None = None
         if not task.cancelled():

@@ -20,7 +20,7 @@ from servers.receiver import OTHER_SECRET, SECRET, Answer, Received, Receiver
 from mdnwatch.errors import CommitFailed
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.notification import Outcome, Outgoing, Verdict
-from mdnwatch.outbox import LEASED_AHEAD
+from mdnwatch.outbox_route import LEASED_AHEAD
 from mdnwatch.sinks.base import DEFAULT_CONCURRENCY, SinkSettings
 from mdnwatch.store.sqlite import DATABASE_NAME
 

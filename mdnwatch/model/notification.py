@@ -9,7 +9,8 @@ from enum import StrEnum
 class NotificationState(StrEnum):
     """Where a notification stands. The first three are unfinished.
 
-    Of the unfinished notifications of one sink and order key the oldest is HEAD or LEASED, all others WAITING.
+    Of the unfinished notifications of one sink and order key one is HEAD or LEASED: the oldest, or that which was under
+    way when an older one was asked for again. All others are WAITING.
     """
 
     WAITING = "waiting"  # behind an older one of the same recipient

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
+import json
+import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from outbox_world import world
 from servers.background import BackgroundReceiver
 from servers.daemon import imap_account, running, table, until, write_config
 from servers.dovecot import Dovecot
 from servers.letters import ALICE, sent_copy
 from servers.postfix import Postfix, postfix
+
+from mdnwatch import telling
+from mdnwatch.model.event import Event
+from mdnwatch.model.event_type import EventType
+from mdnwatch.sinks import email as email_sink_module
+from mdnwatch.sinks.email import EmailSettings
+from mdnwatch.store import event_queries
 
 REFUSED = "y@reject.example"
 
@@ -76,3 +89,31 @@ def test_a_notice_has_no_return_path_unless_one_is_given(
         _wait_for_mails(mailbox, 2)
     (notice,) = (raw for raw in inbox(mailbox) if b"Message-ID: <mdnwatch.notice." in raw)
     assert b"Return-Path: <>" in notice
+
+
+@pytest.mark.asyncio
+async def test_a_digest_waits_for_its_time_and_tells_all_in_one_mail(
+    tmp_path: Path, mailbox: Dovecot, mta: Postfix
+) -> None:
+    smtp = {"host": "127.0.0.1", "port": mta.port, "tls": "none"}
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).strftime("%H:%M")
+    table = {"name": "team", "to": [ALICE], "sender": ALICE, "smtp": smtp, "digest": [hour_ago], "zone": "UTC"}
+    settings = EmailSettings.model_validate(table)
+    async with world(tmp_path) as around, around.run(email_sink_module.build(settings, now=around.clock)):
+        for number in range(3):
+            data = {"id": f"evt_{number}", "recipient": {"address": REFUSED, "summary": "failed"}}
+            body = json.dumps({"type": "recipient.failed", "data": data})
+            event = Event(f"evt_{number}", EventType.RECIPIENT_FAILED, "one order", body)
+            await around.store.run(partial(_tell, event=event, at=around.clock(), settings=settings))
+        await around.looked()
+        assert set((await around.states()).values()) == {"head"}
+        around.pass_time(days=1)
+        await around.wait_for_line("event delivered", 3)
+    await asyncio.to_thread(_wait_for_mails, mailbox, 1)
+    (mail,) = map(email.message_from_bytes, inbox(mailbox))
+    assert mail["Subject"] == "3 events: 3 failed"
+
+
+def _tell(db: sqlite3.Connection, event: Event, at: datetime, settings: EmailSettings) -> None:
+    event_queries.insert_event(db, event, at)
+    telling.enqueue(db, event, at, [settings])
