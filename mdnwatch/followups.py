@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from mdnwatch import settlement
 from mdnwatch.model.event import Event, RecipientFacts, overdue_event, overdue_event_id
-from mdnwatch.model.followup import Look, Watch, look
+from mdnwatch.model.followup import Look, Watch, is_settled, look
 from mdnwatch.store import event_queries, followup_queries, sent_queries
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 from mdnwatch.sweeps import run_every
@@ -115,7 +115,7 @@ def _told(
         # Not at once again, where the account was not read until now.
         followup_queries.look_again(db, recipient, max(found.next_look, now + timedelta(milliseconds=1)))
         return events
-    settled = settlement.close(db, message, recipient, now, expired=True)
+    settled = settlement.close(db, message, recipient, now, expired=not is_settled(recipient.state))
     if settled is not None and event_queries.insert_event(db, settled, now, message=message.id):
         events.append(settled)
     return events

@@ -15,7 +15,7 @@ from mdnwatch import settlement
 from mdnwatch.config import Config
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded, grade
-from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose, keys_of_sent
+from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose
 from mdnwatch.model.event import (
     Event,
     RecipientFacts,
@@ -106,10 +106,11 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
     `follow`: the silence of its recipients is told; not of mail that was sent before it was watched.
     """
     followed = follow and sent.date is not None and sent.date <= unit.now + CLOCKS_APART
-    _, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
+    message, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
     if not changed:
         return
-    keys = keys_of_sent(sent)
+    # Not only those of this copy: what it changes counts for reports that name the message otherwise.
+    keys = sent_queries.keys_of(unit.db, message)
     for key in keys:
         for claimed in reply_queries.claim(unit.db, key, sent.recipients):
             record_report(unit, claimed.report, [claimed.piece], claimed.place)

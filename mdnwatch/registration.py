@@ -38,7 +38,7 @@ MAX_OTHER_IDS = 10
 MAX_RECIPIENTS = 10_000
 
 # RFC 3461 §4.1
-_NOTIFY = ("never", "success", "failure", "delay")
+_NOTIFY = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
 # RFC 5322 §3.6.4 near enough: no blanks, one "@", something on both sides.
 _MESSAGE_ID = re.compile(r"<?([^\s<>@]+@[^\s<>@]+)>?")
 
@@ -248,8 +248,8 @@ def _envelope_id(value: object) -> str:
 
 def _requested(value: object) -> Requested:
     if not isinstance(value, dict) or not set(value) <= {"mdn", "dsn"}:
-        raise ValueError('must be an object like {"mdn": true, "dsn": ["success", "failure"]}')
-    mdn, dsn = value.get("mdn", False), [_text(one).lower() for one in _list(value.get("dsn", []))]
+        raise ValueError('must be an object like {"mdn": true, "dsn": ["SUCCESS", "FAILURE"]}')
+    mdn, dsn = value.get("mdn", False), [_text(one).upper() for one in _list(value.get("dsn", []))]
     if not isinstance(mdn, bool):
         raise ValueError("mdn must be true or false")  # noqa: TRY004 - only these are collected
     for one in dsn:

@@ -91,15 +91,20 @@ class Unmatched:
 
         def work(db: sqlite3.Connection) -> tuple[int, list[Event]]:
             unit = Unit(db, rules, now, self.enqueue)
-            since = unmatched_queries.watched_since(db, account, now)
-            reports = unmatched_queries.due(db, account, seen_before, REPORTS_PER_UNIT)
-            for report, first_seen, about in reports:
-                if not _is_older(report, since):
-                    _tell(unit, report, first_seen, about)
-                unmatched_queries.settle(db, report.id)
-            return len(reports), unit.events
+            return tell_due(unit, account, seen_before, REPORTS_PER_UNIT), unit.events
 
         return work
+
+
+def tell_due(unit: Unit, account: str, seen_before: datetime, limit: int) -> int:
+    """Tell of the oldest reports of an account that were first seen before a time; how many were looked at."""
+    since = unmatched_queries.watched_since(unit.db, account, unit.now)
+    reports = unmatched_queries.due(unit.db, account, seen_before, limit)
+    for report, first_seen, about in reports:
+        if not _is_older(report, since):
+            _tell(unit, report, first_seen, about)
+        unmatched_queries.settle(unit.db, report.id)
+    return len(reports)
 
 
 def _is_older(report: StoredReport, watched_since: datetime) -> bool:

@@ -19,6 +19,8 @@ from mdnwatch.model.report import Report, report_id
 from mdnwatch.model.stored import StoredReport, stored
 from mdnwatch.store.migrate import migrate
 
+TOKEN_KEYS = {"abcd": b"k" * 32}
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -56,6 +58,6 @@ def arrival(
 ) -> Arrival:
     identifier = report_id(report.head, report.report_part)
     seen = SENT_AT + timedelta(hours=hours_later)
-    kept = stored(report, identifier, account, seen, announce=True)
+    kept = stored(report, identifier, account, seen, announce=True, token_keys=TOKEN_KEYS)
     kept = replace(kept, provenance=replace(kept.provenance, checks=checks or Checks()))
     return Arrival(kept, extract(report, identifier, seen), Place(account, "INBOX", 1, uid))

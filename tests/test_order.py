@@ -5,21 +5,25 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from arrivals import Arrival, arrival, database
-from facts import SENT_AT, block, dsn, head, mdn, reply, sent_message
+from arrivals import TOKEN_KEYS, Arrival, arrival, database
+from facts import OURS, SENT_AT, block, dsn, head, mdn, reply, sent_message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdnwatch.model.authenticity import Checks, Dkim, Dmarc, Grade, Smime
 from mdnwatch.model.event import Event, event_id
-from mdnwatch.model.report import Action, DispositionType, Report
+from mdnwatch.model.event_type import EventType
+from mdnwatch.model.report import Action, DispositionType, Head, Report
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, derive
+from mdnwatch.model.token import NONCE_BYTES, Spot, identity, make
 from mdnwatch.placement import Rules, Unit, record_report, record_sent
 from mdnwatch.recompute import recompute
 from mdnwatch.store import report_queries, sent_queries
+from mdnwatch.unmatched import tell_due
 
 NOW = SENT_AT + timedelta(days=2)
 ADDRESSES = ["bob@there.example", "Carol+x@there.example", "dave@else.example", "eve@else.example"]
@@ -103,15 +107,56 @@ def histories(draw: st.DrawFn, *, with_fallbacks: bool = True) -> list[Fact]:
         facts.append(sent_message(message_id, recipients[:cut]))
         if cut < len(recipients):
             facts.append(sent_message(message_id, recipients[cut - 1 :]))
+        stamp = identity("abcd", number.to_bytes(NONCE_BYTES))
+        if draw(st.booleans()):
+            # What is told against whoever bears another's token cannot be told before that is known to be another's.
+            sole = len(recipients) == 1
+            made_for = draw(st.sampled_from([None, *recipients] if with_fallbacks or sole else [None]))
+            facts.append(registration(message_id, recipients[:cut], stamp, made_for))
         nameless = len(recipients) == 1
         named = recipients if with_fallbacks or cut == len(recipients) else []
         for n in range(draw(st.integers(0, 5))):
             own_id = f"<r{number}.{n}@there.example>"
-            facts += draw(reports(message_id, own_id, recipients, named, nameless=nameless, differ=with_fallbacks))
+            borne = draw(bearings(message_id, stamp))
+            facts += draw(reports(borne, own_id, recipients, named, nameless=nameless, differ=with_fallbacks))
         for n in range(draw(st.integers(0, 3))):
             answered = message_ids if with_fallbacks else [message_id]
             facts += draw(replies(answered, f"<a{number}.{n}@there.example>", recipients, differ=with_fallbacks))
     return facts
+
+
+def registration(message_id: str, recipients: list[str], stamp: str, made_for: str | None) -> SentMessage:
+    """The same message as its sender tells of it, with another id that a provider gave it, and a stamp."""
+    return replace(
+        sent_message(message_id, recipients, date=None),
+        reference="17",
+        metadata='{"a":1}',
+        other_message_ids=(renamed(message_id),),
+        tokens=((stamp, made_for),),
+    )
+
+
+def renamed(message_id: str) -> str:
+    return message_id.replace("@mail.", "@provider.")
+
+
+@dataclass(frozen=True)
+class Borne:
+    """What a report bears of its message: an id, and perhaps a token in the address that it went to."""
+
+    message_id: str
+    to: str = OURS
+
+    def by(self, of: Head) -> Head:
+        return replace(of, to_addresses=(self.to,))
+
+
+@st.composite
+def bearings(draw: st.DrawFn, message_id: str, stamp: str) -> Borne:
+    token = make(stamp, Spot.RETURN_ADDRESS, TOKEN_KEYS["abcd"])
+    wrong = make(stamp, Spot.RETURN_ADDRESS, b"o" * 32)
+    to = draw(st.sampled_from([OURS, OURS, f"alice+{token}@mail.example", f"alice+{wrong}@mail.example"]))
+    return Borne(draw(st.sampled_from([message_id, message_id, renamed(message_id)])), to)
 
 
 @st.composite
@@ -150,7 +195,7 @@ def sightings(draw: st.DrawFn, report: Report, *, differ: bool) -> list[Fact]:
 @st.composite
 def reports(
     draw: st.DrawFn,
-    message_id: str,
+    borne: Borne,
     own_id: str,
     recipients: list[str],
     named: list[str],
@@ -160,12 +205,12 @@ def reports(
 ) -> list[Fact]:
     who = st.sampled_from(recipients + STRANGERS)
     original = st.none() | st.sampled_from(named) if named else st.none()
-    of = head(own_id, from_address=draw(who), date=draw(times))
+    of = borne.by(head(own_id, from_address=draw(who), date=draw(times)))
     report: Report
     if draw(st.booleans()):
         report = mdn(
             of,
-            original_message_id=message_id,
+            original_message_id=borne.message_id,
             disposition_type=draw(st.sampled_from(list(DispositionType))),
             action_mode=draw(st.sampled_from(["manual-action", "automatic-action"])),
             reporting_ua=draw(st.sampled_from([None, "mx; Dovecot Mail Delivery Agent"])),
@@ -175,7 +220,7 @@ def reports(
         )
     else:
         blocks = draw(st.lists(st.builds(block, who, actions, original=original), min_size=1, max_size=4))
-        report = dsn(of, blocks, returned=message_id, reporting_mta=draw(st.sampled_from([None, "mx"])))
+        report = dsn(of, blocks, returned=borne.message_id, reporting_mta=draw(st.sampled_from([None, "mx"])))
     return draw(sightings(report, differ=differ))
 
 
@@ -204,6 +249,45 @@ def test_any_order_and_repetition_gives_the_same_event_ids(
     with database() as one, database() as other:
         open_ended = settled_early(history)
         assert play(one, history, rules) - open_ended == play(other, again(data, history), rules) - open_ended
+
+
+@given(histories(), rule_sets, st.data())
+def test_telling_of_unmatched_reports_changes_neither_states_nor_other_events(
+    history: list[Fact], rules: Rules, data: st.DataObject
+) -> None:
+    split = data.draw(st.integers(0, len(history)))
+    with database() as one, database() as other:
+        told = play(one, history, rules)
+        anew = play(other, history[:split], rules)
+        waiting = unmatched(other, rules)
+        assert len(waiting) == len(set(waiting)) == count_of(other, "outcome = 'waiting'")
+        anew |= play(other, history[split:], rules)
+        assert (anew, states(other)) == (told, states(one))
+        # What has found its message since, or was told, is not told again.
+        assert len(unmatched(other, rules)) == count_of(other, "outcome = 'waiting'") - len(
+            set(waiting) & set(ids_of(other, "outcome = 'waiting'"))
+        )
+
+
+def unmatched(db: sqlite3.Connection, rules: Rules) -> list[str]:
+    """The reports that a sweep tells of, long after the grace time."""
+    told: list[str] = []
+    later = NOW + timedelta(hours=2)
+    unit = Unit(db, rules, later, lambda _db, event, _now: told.append(event.type))
+    before = set(ids_of(db, "tell_unmatched = 1"))
+    for account in ("sales", "other"):
+        tell_due(unit, account, later, 1000)
+    assert count_of(db, "tell_unmatched = 1") == 0
+    assert set(told) <= {EventType.REPORT_UNMATCHED}
+    return sorted(before)
+
+
+def count_of(db: sqlite3.Connection, condition: str) -> int:
+    return len(ids_of(db, condition))
+
+
+def ids_of(db: sqlite3.Connection, condition: str) -> list[str]:
+    return [report for (report,) in db.execute(f"SELECT id FROM report WHERE {condition}")]
 
 
 def settled_early(history: list[Fact]) -> set[str]:

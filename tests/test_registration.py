@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from facts import SENT_AT, sent_message
 
 from mdnwatch.config import build
 from mdnwatch.model.sent import Requested
+from mdnwatch.model.stored import to_ms
+from mdnwatch.placement import Rules, Unit, record_sent
 from mdnwatch.registration import (
     MAX_METADATA_BYTES,
     MAX_RECIPIENTS,
@@ -18,6 +24,7 @@ from mdnwatch.registration import (
     object_of,
     read,
 )
+from mdnwatch.store.migrate import migrate
 
 TWO = build(
     {
@@ -40,7 +47,7 @@ MOST = {
     "subject": "Offer",
     "envelope_id": "QQ+1",
     "other_message_ids": ["<0102-0@eu-west-1.amazonses.com>"],
-    "requested": {"mdn": True, "dsn": ["SUCCESS", "failure"]},
+    "requested": {"mdn": True, "dsn": ["success", "FAILURE"]},
     "reference": "offer 17",
     "metadata": {"customer": "ÄÖ", "n": [1, 2]},
     "account": "sales",
@@ -65,7 +72,7 @@ def test_every_key_is_taken_and_given_back() -> None:
     assert sent.message_id == "<1@mail.example>"
     assert sent.recipients == ("carol@there.example", "bob@there.example")
     assert sent.date == datetime(2026, 11, 23, 9, tzinfo=UTC)
-    assert sent.requested == Requested(mdn=True, dsn=("failure", "success"))
+    assert sent.requested == Requested(mdn=True, dsn=("FAILURE", "SUCCESS"))
     assert json.loads(sent.metadata or "") == MOST["metadata"]
     assert checked(document(sent), TWO) == sent
 
@@ -99,7 +106,7 @@ def test_a_list_is_as_many_messages() -> None:
         ({"sent_at": "yesterday"}, 'sent_at: "yesterday" is not a time'),
         ({"sent_at": "2026-11-23T10:00:00"}, 'sent_at: "2026-11-23T10:00:00" has no time zone'),
         ({"envelope_id": "x" * 101}, "envelope_id: must be 1 to 100"),
-        ({"requested": {"dsn": ["sucess"]}}, 'requested: dsn: "sucess" is not one of'),
+        ({"requested": {"dsn": ["sucess"]}}, 'requested: dsn: "SUCESS" is not one of'),
         ({"reference": "x" * 300}, "reference: must be printable, and 256 bytes"),
         ({"metadata": "text"}, "metadata: must be an object"),
         ({"metadata": {"a": "x" * MAX_METADATA_BYTES}}, "metadata: is larger than 4096 bytes"),
@@ -135,3 +142,13 @@ def test_an_option_that_is_no_json_is_refused() -> None:
 
 def test_with_one_account_any_sender_is_its_own() -> None:
     assert checked({**LEAST, "from": "else@where.example"}, ONE).account == "sales"
+
+
+def test_silence_is_reckoned_once_it_is_known_when_a_message_was_sent() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, Path(":memory:"))
+        unit = Unit(db, Rules(), SENT_AT, lambda *_: None)
+        record_sent(unit, sent_message(date=None))
+        assert db.execute("SELECT due_at FROM recipient").fetchall() == [(None,)]
+        record_sent(unit, sent_message(date=SENT_AT))
+        assert db.execute("SELECT due_at FROM recipient").fetchall() == [(to_ms(SENT_AT),)]

@@ -58,7 +58,7 @@ def replace_body(db: sqlite3.Connection, event: Event) -> None:
 
 def last_number(db: sqlite3.Connection) -> int:
     """The last number that was given to an event; 0 before the first."""
-    (number,) = db.execute("SELECT last FROM event_counter").fetchone()
+    (number,) = db.execute("SELECT last FROM event_counter WHERE rowid = 1").fetchone()
     return int(number)
 
 

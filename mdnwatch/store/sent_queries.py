@@ -67,6 +67,9 @@ def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | Non
     message = known.id if known else _insert_message(db, sent, message_id, sender)
     changed = known is None or _unite(db, known, sent)
     changed |= _add_keys(db, message, sent)
+    if known is not None and known.sent_at is None and look_at is not None:
+        # Registered without a time, from which nobody's silence could be reckoned.
+        db.execute("UPDATE recipient SET due_at = ? WHERE message = ? AND addressed = 1", (to_ms(look_at), message))
     for address in sent.recipients:
         changed |= _add_addressed(db, message, address, to_ms(look_at))
     return message, changed
@@ -159,6 +162,13 @@ def find_by_keys(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, froze
         if rows:
             found[key] = frozenset(number for (number,) in rows)
     return found
+
+
+def keys_of(db: sqlite3.Connection, message: int) -> list[str]:
+    """All keys under which a message is found, as model.correlation writes them; that of its Message-ID first."""
+    (message_id,) = db.execute("SELECT message_id FROM sent_message WHERE id = ?", (message,)).fetchone()
+    others = db.execute("SELECT key FROM sent_key WHERE message = ? ORDER BY key", (message,))
+    return [message_id_key(message_id), *(key for (key,) in others)]
 
 
 def made_for(db: sqlite3.Connection, message: int, token_keys: Iterable[str]) -> frozenset[str | None]:
