@@ -119,18 +119,22 @@ class Registrar:
         """
         config, now, unit = self._config(), self._now(), self._unit()
 
-        def work(db: sqlite3.Connection) -> list[Stamp]:
+        def work(db: sqlite3.Connection) -> tuple[list[Stamp], list[Event]]:
             keys = stamp_queries.keyring(db)
             key_id = stamp_queries.add_key(db, now) if with_new_key or not keys else list(keys)[-1]
             secret = stamp_queries.keyring(db)[key_id]
             stamper = Stamper(key_id, secret, partial(secrets.token_bytes, NONCE_BYTES), now)
             stamps = stamper.stamps(request, config.accounts, config.stamp.return_address)
+            one = unit(db)
             for stamp in stamps:
                 allowed(stamp.sent)
-                record_sent(unit(db), stamp.sent)
-            return stamps
+                record_sent(one, stamp.sent)
+            return stamps, one.events
 
-        stamps = await self._store.run(work)
+        stamps, events = await self._store.run(work)
+        # A message with an id of its own may have been waited for.
+        if events:
+            self._told()
         await self.load()
         return [stamp.facts() for stamp in stamps]
 
