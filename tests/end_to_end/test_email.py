@@ -36,8 +36,8 @@ def mta(mailbox: Dovecot) -> Iterator[Postfix]:
 
 
 def inbox(mailbox: Dovecot) -> list[bytes]:
-    folder = mailbox.maildir()
-    return [path.read_bytes() for place in ("new", "cur") for path in (folder / place).iterdir()]
+    # Its directories appear with the first message.
+    return [path.read_bytes() for place in ("new", "cur") for path in mailbox.maildir().glob(f"{place}/*")]
 
 
 def email_sink(mta: Postfix, **more: object) -> str:
