@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from mdnwatch import feed, status
+from mdnwatch import explain, feed, status
 from mdnwatch.config import Config
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.local_api import Handler, Peer
@@ -61,7 +61,7 @@ class Answers:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Who answers which command."""
-        return {"status": self._status, "events": self._events}
+        return {"status": self._status, "events": self._events, "explain": self._explain}
 
     def news(self) -> None:
         """Something was told: those who follow along hear of it at once."""
@@ -82,6 +82,13 @@ class Answers:
             "reload_problems": list(self._standing.reload_problems),
             **facts,
         }
+
+    async def _explain(self, question: Question, peer: Peer) -> Answer:
+        asker = explain.Asker(self._standing.config, self._now(), self._visible(peer))
+        facts = await self._store.read(lambda db: explain.answer(db, question, asker))
+        named = explain.accounts_in(facts)
+        accounts = [dataclasses.asdict(one) for one in self._standing.health() if one.name in named]
+        return {"running": True, "accounts": _jsonable(accounts), **facts}
 
     async def _events(self, question: Question, peer: Peer) -> Answer:
         since, limit, wait = (question.get(name) for name in ("since", "limit", "wait"))

@@ -109,7 +109,7 @@ def why_of(data: Mapping[str, Any]) -> str:
     if evidence:
         return _of_evidence(evidence)
     if "overdue" in data:
-        return f"nothing heard for {_long(_table(data, 'overdue').get('after_seconds'))} after it was sent"
+        return f"nothing heard for {how_long(_table(data, 'overdue').get('after_seconds'))} after it was sent"
     if "expired" in data:
         counts = [f"{n} {word}" for word, n in _table(data, "recipients").items() if word != "total"]
         return ("its watch is over: " if data["expired"] else "") + ", ".join(counts)
@@ -122,7 +122,8 @@ def why_of(data: Mapping[str, Any]) -> str:
     return str(data.get("reason") or data.get("summary") or "")
 
 
-def _long(seconds: object) -> str:
+def how_long(seconds: object) -> str:
+    """A number of seconds in words, as "3 days"."""
     if not isinstance(seconds, int):
         return "some time"
     for unit, length in (("days", _DAY), ("hours", _HOUR), ("minutes", _MINUTE)):
@@ -140,7 +141,7 @@ def _of_evidence(evidence: Mapping[str, Any]) -> str:
         words = str(diagnostic).partition(";")[2].strip() or str(diagnostic)
     elif "disposition" in fields:
         verb = "refused by" if evidence.get("reason") == "refused" else "receipt of"
-        words = f"{verb} {_program(fields.get('reportingUA'))}"
+        words = f"{verb} {program_of(fields.get('reportingUA'))}"
     else:
         said = str(fields.get("action") or kind).replace("_", " ")
         words = " ".join(filter(None, (said, _by(fields.get("reporting_mta")))))
@@ -148,8 +149,8 @@ def _of_evidence(evidence: Mapping[str, Any]) -> str:
     return "".join([f"{member}: " if member else "", words, f" (handed over to {host})" if host else ""])
 
 
-def _program(reporting_ua: object) -> str:
-    """RFC 8098 §3.2.1: the name of the machine comes first, where there is one, and then the product."""
+def program_of(reporting_ua: object) -> str:
+    """The product that a Reporting-UA names; in front may stand the name of the machine (RFC 8098 §3.2.1)."""
     name, _, product = str(reporting_ua or "").partition(";")
     return product.strip() or name.strip() or "the recipient's mail program"
 
@@ -182,3 +183,12 @@ def when(time: datetime | None, now: datetime | None) -> str:
         if past >= length:
             return f"{past // length} {unit} ago"
     return f"{past.seconds} s ago"
+
+
+def moment(time: datetime | None, now: datetime) -> str:
+    """A time as the machine's clock shows it, and how long ago that was; both are aware."""
+    if time is None:
+        return "at an unknown time"
+    age = when(time, now)
+    shown = f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+    return shown if age in shown else f"{shown} ({age})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 from mdnwatch.event_words import words_of
 from mdnwatch.model.address import without_case, without_sub_address
-from mdnwatch.model.authenticity import Grade
+from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.correlation import Rung, message_id_key
 from mdnwatch.model.event import settled_event_id, state_facts, times_facts
+from mdnwatch.model.evidence import Evidence
 from mdnwatch.model.stored import from_ms
 from mdnwatch.store import event_queries, outbox_queries, report_queries, sent_queries
 from mdnwatch.store.outbox_queries import SinkBacklog
@@ -83,8 +84,8 @@ def about(db: sqlite3.Connection, query: str, sees: Visible = ALL) -> Facts:
     """
     query = query.strip()
     key = message_id_key(query)
-    messages = [sent_queries.load_message(db, number) for number in sorted(_numbers(db, key))]
-    found = [_message(db, message, sent_queries.recipients_of(db, message.id)) for message in messages]
+    messages = messages_named(db, key)
+    found = [message_facts(db, message, sent_queries.recipients_of(db, message.id)) for message in messages]
     waiting = 0 if found or sees is not ALL else len(report_queries.reports_with_keys(db, [key]))
     if not found and not waiting:
         found = list(_of_address(db, query))
@@ -95,8 +96,9 @@ def about(db: sqlite3.Connection, query: str, sees: Visible = ALL) -> Facts:
     return facts
 
 
-def _numbers(db: sqlite3.Connection, key: str) -> frozenset[int]:
-    return sent_queries.find_by_keys(db, [key]).get(key, frozenset())
+def messages_named(db: sqlite3.Connection, key: str) -> list[StoredMessage]:
+    """The sent messages that bear a key of model.correlation, in the order in which they became known."""
+    return [sent_queries.load_message(db, n) for n in sorted(sent_queries.find_by_keys(db, [key]).get(key, ()))]
 
 
 def _nothing_found(query: str, waiting: int) -> str:
@@ -106,15 +108,22 @@ def _nothing_found(query: str, waiting: int) -> str:
 
 
 def _of_address(db: sqlite3.Connection, address: str) -> Iterator[Facts]:
+    for recipient in recipients_called(db, address):
+        yield message_facts(db, sent_queries.load_message(db, recipient.message), [recipient])
+
+
+def recipients_called(db: sqlite3.Connection, address: str) -> Iterator[StoredRecipient]:
+    """The recipients whom an address means, of the latest messages first; of no more than MAX_MESSAGES."""
     wanted = without_case(address)
     for recipient in sent_queries.recipients_with_mailbox(db, address, MAX_MESSAGES):
         known = recipient.address
         # A sub-address is another address to the one who asks: "bob+a" does not tell of "bob+b".
         if wanted in {without_case(known), without_sub_address(known)}:
-            yield _message(db, sent_queries.load_message(db, recipient.message), [recipient])
+            yield recipient
 
 
-def _message(db: sqlite3.Connection, message: StoredMessage, recipients: list[StoredRecipient]) -> Facts:
+def message_facts(db: sqlite3.Connection, message: StoredMessage, recipients: Iterable[StoredRecipient]) -> Facts:
+    """What is known of a message and of these recipients of it."""
     return {
         "message_id": message.message_id,
         "account": message.account,
@@ -124,12 +133,17 @@ def _message(db: sqlite3.Connection, message: StoredMessage, recipients: list[St
         "reference": message.reference,
         "requested": {"mdn": message.requested.mdn, "dsn": list(message.requested.dsn)},
         "settled": event_queries.is_known(db, settled_event_id(message)),
-        "recipients": [_recipient(db, recipient) for recipient in recipients],
+        "recipients": [recipient_facts(db, recipient) for recipient in recipients],
     }
 
 
-def _recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> Facts:
+def recipient_facts(
+    db: sqlite3.Connection, recipient: StoredRecipient, evidence: Iterable[tuple[Evidence, Graded]] | None = None
+) -> Facts:
+    """What is known of a recipient, with all the evidence about it, or with this."""
     state = recipient.state
+    if evidence is None:
+        evidence = report_queries.evidence_of(db, recipient.message, recipient.address)
     return {
         "address": recipient.address,
         "addressed": recipient.addressed,
@@ -140,25 +154,36 @@ def _recipient(db: sqlite3.Connection, recipient: StoredRecipient) -> Facts:
         "reasons": list(state.reasons),
         "warnings": list(state.warnings),
         "times": times_facts(state, _time),
-        "evidence": list(_evidence(db, recipient)),
+        "evidence": [_evidence(db, piece, graded) for piece, graded in evidence],
     }
 
 
-def _evidence(db: sqlite3.Connection, recipient: StoredRecipient) -> Iterator[Facts]:
-    for piece, graded in report_queries.evidence_of(db, recipient.message, recipient.address):
-        (rung,) = db.execute("SELECT rung FROM report WHERE id = ?", (piece.report_id,)).fetchone()
-        yield {
-            "report_id": piece.report_id,
-            "block": piece.block,
-            "kind": piece.kind.value,
-            "claimed_at": _time(piece.claimed_at),
-            "observed_at": _time(piece.observed_at),
-            "rung": rung,
-            "grade": graded.grade.value,
-            "grade_reasons": list(graded.reasons),
-            "return_date": piece.return_date.isoformat() if piece.return_date else None,
-            "fields": dict(piece.details),
-        }
+def _evidence(db: sqlite3.Connection, piece: Evidence, graded: Graded) -> Facts:
+    (rung,) = db.execute("SELECT rung FROM report WHERE id = ?", (piece.report_id,)).fetchone()
+    return {
+        "report_id": piece.report_id,
+        "block": piece.block,
+        "kind": piece.kind.value,
+        "claimed_at": _time(piece.claimed_at),
+        "observed_at": _time(piece.observed_at),
+        "rung": rung,
+        "grade": graded.grade.value,
+        "grade_reasons": list(graded.reasons),
+        **piece_facts(piece),
+    }
+
+
+def piece_facts(piece: Evidence) -> Facts:
+    """What a piece of evidence says beside its kind and times."""
+    return {
+        "reason": piece.reason,
+        "member": piece.member,
+        "handed_over_to": piece.handed_over_to,
+        "warnings": list(piece.warnings),
+        "retry_until": _time(piece.retry_until),
+        "return_date": piece.return_date.isoformat() if piece.return_date else None,
+        "fields": dict(piece.details),
+    }
 
 
 def _last_events(db: sqlite3.Connection, sees: Visible) -> list[tuple[str, str, int, str]]:

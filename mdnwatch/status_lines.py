@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from mdnwatch.event_lines import printer
-from mdnwatch.event_words import STYLES, Words, when
+from mdnwatch.event_words import STYLES, Words, moment, when
 from mdnwatch.model.authenticity import REASONS
 
 BAR_WIDTH = 30  # characters
@@ -123,7 +123,7 @@ def _marked(kind: str, name: str, state: str) -> Line:
 
 def _message(message: Facts, now: datetime) -> Iterator[Line]:
     yield (message["message_id"], "bold"), (f"  {message['subject']}", "italic")
-    sent = _moment(_time(message["sent_at"]), now) if message["sent_at"] else "at an unknown time"
+    sent = moment(_time(message["sent_at"]), now) if message["sent_at"] else "at an unknown time"
     asked = _asked(message["requested"])
     yield _plain(f"  sent {sent} by {message['from']}, account {message['account']}; {asked}")
     for recipient in message["recipients"]:
@@ -183,17 +183,8 @@ def _span(pieces: Sequence[Facts], key: str, verb: str, now: datetime) -> str:
     times = sorted(time for piece in pieces if (time := _time(piece[key])) is not None)
     if not times:
         return f"{verb} for no time"
-    first, last = (_moment(time, now) for time in (times[0], times[-1]))
+    first, last = (moment(time, now) for time in (times[0], times[-1]))
     return f"{verb} {first}" if len(times) == 1 else f"{verb} {len(times)} times, first {first}, last {last}"
-
-
-def _moment(time: datetime | None, now: datetime) -> str:
-    """A time as the machine's clock shows it, and how long ago that was."""
-    if time is None:
-        return "at an unknown time"
-    age = when(time, now)
-    shown = f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
-    return shown if age in shown else f"{shown} ({age})"
 
 
 def _age(since: datetime, now: datetime) -> str:

@@ -71,6 +71,9 @@ def test_each_sees_the_accounts_that_are_for_them(office: Path, user: str, sees:
     about = json.loads(asked_by(user, office, "status", MERGER, "--json"))
     assert [message["account"] for message in about["messages"]] == (["board"] if "board" in sees else [])
     assert MERGER not in asked_by(OTHER, office, "status", BOB)
+    explained = json.loads(asked_by(user, office, "explain", MERGER, "--json"))
+    assert (explained["subject"] == "message") == ("board" in sees)
+    assert MERGER not in asked_by(OTHER, office, "explain", BOB)
 
 
 def test_who_follows_along_hears_at_once(office: Path, home: Path) -> None:
