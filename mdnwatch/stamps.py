@@ -61,7 +61,8 @@ class Stamper:
         """
         told = {**request, "message_id": request.get("message_id") or _UNNAMED}
         each = told.pop("each", False) is True
-        sent = replace(checked(told, accounts), date=self.now)
+        # As the Date of a report (RFC 5322 §3.3), in whole seconds: one of the same second is not older.
+        sent = replace(checked(told, accounts), date=self.now.replace(microsecond=0))
         base = return_address or _first_address(sent, accounts)
         groups = [(one,) for one in sent.recipients] if each else [sent.recipients]
         return [self._stamp(sent, group, base) for group in groups]

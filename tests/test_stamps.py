@@ -98,6 +98,12 @@ def test_the_return_address_fits_in_a_local_part_or_is_refused() -> None:
         stamps(BOB, return_address="abcdefghijklmnopqrstuvwxyz12@mail.example")
 
 
+def test_a_report_of_the_same_second_is_not_older_than_the_stamp() -> None:
+    stamper = Stamper("abcd", KEYS["abcd"], lambda: bytes(NONCE_BYTES), SENT_AT + timedelta(milliseconds=900))
+    (stamp,) = stamper.stamps({"from": "alice@mail.example", "recipients": [BOB]}, ACCOUNTS, None)
+    assert stamp.sent.date == SENT_AT
+
+
 def test_what_is_wrong_with_a_request_is_said() -> None:
     with pytest.raises(NotUsable) as refused:
         stamps("bob", metadata=[])
