@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from mdnwatch.errors import MdnwatchError, StoreError
+from mdnwatch.errors import MdnwatchError
 from mdnwatch.store.migrate import migrations
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading, locked
 
@@ -37,7 +37,7 @@ def restore(state_dir: Path, source: Path, now: datetime, *, force: bool) -> Ite
         if path.exists() and not force:
             raise MdnwatchError(f"{path}: is there already: name another state_dir, or say --force to put it aside")
         with _draft(path) as draft:
-            with closing(connect_for_reading(source)) as connection:
+            with closing(_opened(source)) as connection:
                 _copy(connection, draft)
             _give_to_owner(draft, state_dir)
             if path.exists():
@@ -61,10 +61,17 @@ def _copy(source: sqlite3.Connection, target: Path) -> None:
         raise MdnwatchError(f"the database is damaged ({verdict}): restore an older copy")
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    """A copy, perhaps of an older version: the daemon brings it up to date when it starts."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
 def _contents(path: Path) -> str:
     """What a copy holds, in words. Raises MdnwatchError for what is none that this program can use."""
+    if not path.exists():
+        raise MdnwatchError(f"{path}: no such file")
     try:
-        with closing(connect_for_reading(path)) as db:
+        with closing(_opened(path)) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > max(migrations()):
                 raise MdnwatchError(f"{path} was made by a newer mdnwatch: install that one first")
@@ -72,8 +79,6 @@ def _contents(path: Path) -> str:
                 db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
                 for table in ("sent_message", "report", "event")
             )
-    except StoreError:
-        raise MdnwatchError(f"{path}: no such file") from None
     except sqlite3.Error as error:
         raise MdnwatchError(f"{path} is no copy of mdnwatch's database: {error}") from None
     return f"{sent} sent messages, {reports} reports, {events} events"

@@ -53,7 +53,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("inner")
     shutil.copy(Path(__file__).with_name("conftest.py"), directory)
     (directory / "test_inner.py").write_text(TESTS)
-    (directory / "pytest.ini").write_text("[pytest]\nmarkers = servers\n")
+    (directory / "pytest.ini").write_text(f"[pytest]\nmarkers = servers\npythonpath = {Path(__file__).parent}\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"],
         cwd=directory,
