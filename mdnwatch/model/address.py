@@ -6,6 +6,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from mdnwatch.model.report import Typed
 
@@ -21,6 +22,9 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 # Of the characters that separate a sub-address, "+" is the only one that never stands in names by habit.
 SUB_ADDRESS_SEPARATOR = "+"
+
+# The addresses of one report are compared a dozen times.
+CACHED = 256
 
 
 def decode_xtext(text: str) -> str:
@@ -83,6 +87,7 @@ def split(address: str) -> tuple[str, str]:
     return (local, domain) if at else (address, "")
 
 
+@lru_cache(maxsize=CACHED)
 def canonical(address: str) -> str:
     """The form in which equal addresses are equal strings.
 
@@ -112,6 +117,7 @@ def without_case(address: str) -> str:
     return canonical(address).casefold()
 
 
+@lru_cache(maxsize=CACHED)
 def without_sub_address(address: str) -> str:
     """The canonical form in one case, the local part cut before "+"."""
     local, domain = split(without_case(address))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 from mdnwatch.model import event_body
@@ -313,6 +314,8 @@ def arrival_of(body: str) -> datetime | None:
     return None if observed_at is None else datetime.fromisoformat(observed_at)
 
 
+# An event names few times, most of them again and again.
+@lru_cache(maxsize=16)
 def _time(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

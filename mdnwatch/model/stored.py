@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
+
 from mdnwatch.model.authenticity import Checks, Dkim, Dmarc, Provenance, Smime
 from mdnwatch.model.correlation import LookupKey, Rung, lookup_keys
 from mdnwatch.model.evidence import Evidence, Kind
@@ -106,8 +108,12 @@ def from_ms(ms: int | None) -> datetime | None:
 
 def dump(value: object) -> str:
     """JSON in as few bytes as it takes; non-ASCII characters stay as they are."""
-    # A lone surrogate of undecodable mail cannot be written as UTF-8.
-    return _ENCODER.encode(value).encode("utf-8", "replace").decode("utf-8")
+    try:
+        return orjson.dumps(value).decode("utf-8")
+    except TypeError:
+        # What orjson does not write: numbers beyond 64 bits in a caller's metadata, and a lone surrogate of undecodable
+        # mail, which cannot be written as UTF-8.
+        return _ENCODER.encode(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def report_content(report: StoredReport) -> str:
@@ -145,7 +151,7 @@ def _checks_from(data: list[Any] | None) -> Checks:
 def report_from(row: tuple[str, str, str, int, int, str]) -> StoredReport:
     """The report of a row: id, kind, account, observed_at, announce, content."""
     report_id, kind, account, observed_ms, announce, content = row
-    data = json.loads(content)
+    data = orjson.loads(content)
     return StoredReport(
         id=report_id,
         kind=kind,
@@ -190,7 +196,7 @@ def evidence_content(piece: Evidence) -> str:
 
 def evidence_from(report_id: str, block: int, observed_ms: int, content: str) -> Evidence:
     """The evidence of a row; `observed_ms` is its report's."""
-    data = json.loads(content)
+    data = orjson.loads(content)
     return Evidence(
         report_id=report_id,
         block=block,
@@ -229,7 +235,7 @@ def state_content(state: RecipientState) -> str:
 
 def state_from(content: str | None) -> RecipientState:
     """The state of a row; a recipient without evidence has none."""
-    data = json.loads(content) if content else {}
+    data = orjson.loads(content) if content else {}
     return RecipientState(
         times={
             Kind(kind): Times(from_ms(a), from_ms(b), _time(c), _time(d))

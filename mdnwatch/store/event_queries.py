@@ -31,15 +31,14 @@ def insert_event(  # noqa: PLR0913 - the columns of a row
     silent: bool = False,
 ) -> bool:
     """Keep an event; False where it has happened already. A silent one is told to nobody, now or later."""
-    number = last_number(db) + 1
     # One row by its rowid: SQLite opens a savepoint of its own for what may change several and fail in the middle
     # (or for RETURNING), and the end of that costs the more the more the batch has written.
-    db.execute("UPDATE event_counter SET last = ? WHERE rowid = 1", (number,))
+    db.execute("UPDATE event_counter SET last = last + 1 WHERE rowid = 1")
     body = None if silent else event.body
     cursor = db.execute(
         "INSERT INTO event (id, type, message, recipient, sequence, created_at, body, number, grade)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (event.id, event.type.value, message, recipient, sequence, to_ms(now), body, number, event.grade),
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT last FROM event_counter), ?) ON CONFLICT (id) DO NOTHING",
+        (event.id, event.type.value, message, recipient, sequence, to_ms(now), body, event.grade),
     )
     return cursor.rowcount == 1
 

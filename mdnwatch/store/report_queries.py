@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+
+import orjson
 
 from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.evidence import Evidence
@@ -191,7 +192,7 @@ def evidence_of(db: sqlite3.Connection, message: int, recipient: str) -> Iterato
 
 
 def _graded(grade: str | None, reasons: str) -> Graded | None:
-    return None if grade is None else Graded(Grade(grade), tuple(json.loads(reasons)))
+    return None if grade is None else Graded(Grade(grade), tuple(orjson.loads(reasons)))
 
 
 def insert_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:

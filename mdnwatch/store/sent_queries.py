@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+import orjson
 
 from mdnwatch.model.address import canonical, find, split, without_sub_address
 from mdnwatch.model.correlation import keys_of_sent, message_id_key
@@ -51,7 +52,8 @@ _ADDRESS = "iif(address = '', mailbox, address)"
 _RECIPIENT_COLUMNS = f"message, {_ADDRESS}, addressed, sequence, state"
 
 
-_FIND = "SELECT id FROM sent_message WHERE message_id = ? UNION SELECT message FROM sent_key WHERE key = ?"
+# ALL: what is found twice is not sorted out by SQLite, which builds a table of its own for that.
+_FIND = "SELECT id FROM sent_message WHERE message_id = ? UNION ALL SELECT message FROM sent_key WHERE key = ?"
 
 
 def save_sent(db: sqlite3.Connection, sent: SentMessage, look_at: datetime | None = None) -> tuple[int, bool]:
@@ -185,7 +187,7 @@ def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:
 
 
 def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, str | None, str | None]) -> StoredMessage:
-    requested = json.loads(row[6])
+    requested = orjson.loads(row[6])
     return StoredMessage(
         id=row[0],
         message_id=row[1],
