@@ -29,6 +29,7 @@ from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import REPLY, StoredReport, stored
 from mdnwatch.model.token import NO_KEYS, Keyring
 from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
+from mdnwatch.store.later import Later
 from mdnwatch.store.mark_queries import save_checkpoint
 from mdnwatch.verification.verifier import Verify, verify_nothing
 
@@ -287,7 +288,7 @@ def record(db: sqlite3.Connection, items: Sequence[Item], unit: Callable[[], Uni
     """
     db.execute("SAVEPOINT batch")
     try:
-        outcomes = [_record(unit(), item) for item in items]
+        outcomes = _record_together(db, items, unit)
     except sqlite3.OperationalError:
         # A full disk or a locked file is no fault of a message: the whole batch is tried again.
         raise
@@ -295,6 +296,20 @@ def record(db: sqlite3.Connection, items: Sequence[Item], unit: Callable[[], Uni
         db.execute("ROLLBACK TO batch")
         outcomes = [_record_alone(unit(), item) for item in items]
     db.execute("RELEASE batch")
+    return outcomes
+
+
+def _record_together(db: sqlite3.Connection, items: Sequence[Item], unit: Callable[[], Unit]) -> list[Outcome]:
+    """The messages of a batch, their rows table by table as far as nothing reads them before."""
+    later = Later()
+    units = [unit() for _ in items]
+    for one in units:
+        one.later = later
+    outcomes = [_record(one, item) for one, item in zip(units, items, strict=True)]
+    later.write(db)
+    for one in units:
+        for event in one.events:
+            one.enqueue(db, event, one.now)
     return outcomes
 
 

@@ -38,6 +38,7 @@ from mdnwatch.model.stored import REPLY, StoredReport
 from mdnwatch.model.token import proof
 from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries
+from mdnwatch.store.later import Later, Writes
 from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 
@@ -98,6 +99,18 @@ class Unit:
     placed: list[tuple[str, str]] = field(default_factory=list)  # rung and grade of evidence that was matched
     # Message and address of recipients that evidence has left, or whose evidence was graded anew.
     stale: set[tuple[int, str]] = field(default_factory=set)
+    # Takes what can be written later, and told later, by whoever sets it: see `pipeline.record`.
+    later: Later | None = None
+
+    @property
+    def writes(self) -> Writes:
+        """Where rows of a new report go."""
+        return self.db if self.later is None else self.later
+
+    def write_later(self) -> None:
+        """Before anything is read that may be written later."""
+        if self.later is not None:
+            self.later.write(self.db)
 
 
 def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
@@ -105,6 +118,7 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
 
     `follow`: the silence of its recipients is told; not of mail that was sent before it was watched.
     """
+    unit.write_later()
     followed = follow and sent.date is not None and sent.date <= unit.now + CLOCKS_APART
     message, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
     if not changed:
@@ -133,11 +147,13 @@ def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence]
         # Other mail that it names is nobody's business here.
         report = replace(report, keys=tuple(key for key in report.keys if key.key in found))
     if report_queries.insert_report(unit.db, report, _matched(choice), unit.now):
-        report_queries.add_sighting(unit.db, report.id, seen_at)
+        report_queries.add_keys(unit.writes, report)
+        report_queries.add_sighting(unit.writes, report.id, seen_at)
         _place_pieces(unit, report, choice, [(piece, None) for piece in evidence])
         if isinstance(choice, Ambiguous):
             _tell_ambiguous(unit, report, choice)
         return _matched(choice).outcome
+    unit.write_later()
     report_queries.add_sighting(unit.db, report.id, seen_at)
     _unite_checks(unit, report)
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
@@ -254,7 +270,7 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
     if after == before:
         return
     if before is None:
-        report_queries.insert_evidence(unit.db, piece, after)
+        report_queries.insert_evidence(unit.writes, piece, after)
     else:
         report_queries.place_evidence(unit.db, piece, after)
         if before.message is not None and before.recipient is not None:
@@ -502,4 +518,5 @@ def tell_of_report(  # noqa: PLR0913 - what such an event names
 
 def _enqueue(unit: Unit, event: Event) -> None:
     unit.events.append(event)
-    unit.enqueue(unit.db, event, unit.now)
+    if unit.later is None:
+        unit.enqueue(unit.db, event, unit.now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from mdnwatch.model.address import canonical, without_case, without_sub_address
 from mdnwatch.model.report import Reply
@@ -12,7 +12,7 @@ from mdnwatch.model.report import Reply
 HASH_BYTES = 16
 
 # The forms in which addresses are compared, the strictest first; `address.find` goes by the same.
-_FORMS = (canonical, without_case, without_sub_address)
+_FORMS: tuple[Callable[[str], str], ...] = (canonical, without_case, without_sub_address)
 
 
 def is_to_us(reply: Reply, own: Collection[str]) -> bool:

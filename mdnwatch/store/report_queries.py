@@ -22,6 +22,7 @@ from mdnwatch.model.stored import (
     report_from,
     to_ms,
 )
+from mdnwatch.store.later import Writes
 
 _REPORT_COLUMNS = "id, kind, account, observed_at, announce, content"
 
@@ -44,7 +45,7 @@ class Matched(NamedTuple):
 
 
 def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched, now: datetime) -> bool:
-    """Keep a report with its keys, and what became of it; False where it is known already."""
+    """Keep a report without its keys, and what became of it; False where it is known already."""
     cursor = db.execute(
         "INSERT INTO report (id, kind, account, announce, first_seen, observed_at, outcome, message, rung, content,"
         " tell_unmatched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -60,13 +61,11 @@ def insert_report(db: sqlite3.Connection, report: StoredReport, matched: Matched
             int(report.announce and matched.outcome == "waiting"),
         ),
     )
-    if cursor.rowcount == 0:
-        return False
-    _insert_keys(db, report)
-    return True
+    return cursor.rowcount == 1
 
 
-def _insert_keys(db: sqlite3.Connection, report: StoredReport) -> None:
+def add_keys(db: Writes, report: StoredReport) -> None:
+    """Keep the keys of a kept report, of which some may be known."""
     for key in dict.fromkeys(key.key for key in report.keys):
         db.execute("INSERT INTO report_key (key, report) VALUES (?, ?) ON CONFLICT DO NOTHING", (key, report.id))
 
@@ -74,7 +73,7 @@ def _insert_keys(db: sqlite3.Connection, report: StoredReport) -> None:
 def replace_keys(db: sqlite3.Connection, report: StoredReport) -> None:
     """Keep the keys of a known report, of which there may be more than before."""
     replace_content(db, report)
-    _insert_keys(db, report)
+    add_keys(db, report)
 
 
 def replace_content(db: sqlite3.Connection, report: StoredReport) -> None:
@@ -103,7 +102,7 @@ def insert_malformed(db: sqlite3.Connection, report_id: str, place: Place, reaso
     return cursor.rowcount == 1
 
 
-def add_sighting(db: sqlite3.Connection, report_id: str, place: Place) -> None:
+def add_sighting(db: Writes, report_id: str, place: Place) -> None:
     """Keep where a report was seen."""
     db.execute(
         "INSERT INTO sighting (report, account, folder, uidvalidity, uid, name) VALUES (?, ?, ?, ?, ?, ?)"
@@ -195,7 +194,7 @@ def _graded(grade: str | None, reasons: str) -> Graded | None:
     return None if grade is None else Graded(Grade(grade), tuple(orjson.loads(reasons)))
 
 
-def insert_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement) -> None:
+def insert_evidence(db: Writes, piece: Evidence, placement: Placement) -> None:
     """Keep a new piece of evidence and where it belongs; its report is kept already."""
     db.execute(
         "INSERT INTO evidence (message, recipient, grade, reasons, report, block, content)"

@@ -42,9 +42,6 @@ ROUNDS = 7
 
 NOW = datetime.now(UTC)
 
-# The tables that a report about a known message leaves something in, and those of their columns that SQLite makes.
-TABLES = ("report", "report_key", "evidence", "sighting", "event", "notification", "mark")
-
 
 def figures() -> Iterator[Figure]:
     """What it costs to match a report, to keep a batch of them, and to remember a recipient."""
@@ -140,7 +137,11 @@ async def _batches(directory: Path, home: Path) -> Figure:
     # Each is about another message. The first batch finds nothing in memory and does not count.
     about, rounds = Sent(LARGE).some(random.Random(2), (BATCHES + 1) * REPORTS), []
     with closing(sqlite3.connect(copy, isolation_level=None)) as bare:
-        bare.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KIB}")
+        # As the store opens its own: on disk when it is committed, and no row that refers to none.
+        bare.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+            f" PRAGMA cache_size = -{CACHE_KIB}"
+        )
         for number in range(BATCHES + 1):
             items = _received(number, about[number * REPORTS :][:REPORTS])
             began = time.perf_counter()
