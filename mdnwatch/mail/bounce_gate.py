@@ -7,13 +7,13 @@ import re
 from mdnwatch.mail.addresses import first_address
 from mdnwatch.mail.head import return_path
 from mdnwatch.mail.header import Header
-from mdnwatch.mail.recognise import is_automatic, is_named_as_system
+from mdnwatch.mail.recognise import is_auto_submitted, is_named_as_system
 from mdnwatch.mail.words import decode_words
 
 # A mail system says it at once.
 MAX_SUBJECT = 500  # characters
 # Senders that show nothing automatic write these (fml, Amazon's notification service).
-_FIELDS = ("x-amz-sns-message-id", "x-mlserver")
+_FIELDS = frozenset({"x-amz-sns-message-id", "x-mlserver"})
 # In lower case; what is automatic under another name comes with one of these in its subject.
 _SUBJECT = (
     "deliver", "returned mail", "returned message", "returning to sender", "returned to sender", "failure notice",
@@ -43,10 +43,11 @@ def may_be_bounce(header: Header) -> bool:
     if is_mail_system(header):
         # Who answers as postmaster has an envelope; James, which answers, too, has none.
         return not (_ANSWER.match(decode_words(header.get("subject") or "")) and return_path(header))
-    if any(name in header for name in _FIELDS):
+    if header.has_any(_FIELDS):
         return True
-    sender = first_address(header.get("from")) or ""
-    return is_failure_subject(header) and (is_automatic(header) or _NOBODY.match(sender) is not None)
+    sender = header.get("from")
+    automatic = sender is None or is_auto_submitted(header) or _NOBODY.match(first_address(sender) or "") is not None
+    return automatic and is_failure_subject(header)
 
 
 def is_mail_system(header: Header) -> bool:

@@ -106,7 +106,7 @@ def _speaks_of_failure(notice: Notice) -> bool:
 
 def _returns(notice: Notice) -> bool:
     """Whether something is returned, or was, behind a line that announces it."""
-    return notice.returned is not None or len(notice.text) < len(notice.whole)
+    return len(notice.text) < len(notice.whole) or notice.returned is not None
 
 
 def _is_proved(notice: Notice) -> bool:

@@ -34,12 +34,14 @@ MAX_RETURNED_HEADER = 256 * 1024  # bytes
 # Outlook's submission servers write the first of them, and senders who know that a provider replaces the id (Delta
 # Chat, for Amazon); Gmail's the second; lists and others the third.
 _OTHER_IDS = ("x-microsoft-original-message-id", "x-google-original-message-id", "x-original-message-id")
+_ANY_OTHER_IDS = frozenset(_OTHER_IDS)
 MAX_OTHER_IDS = 5
 
 # Delivery agents add one each; more than this is a loop.
 MAX_DELIVERED = 10
 # What delivery agents write (Postfix: Delivered-To and X-Original-To; Exim: Envelope-To).
 _DELIVERED = ("delivered-to", "x-original-to", "envelope-to")
+_ANY_DELIVERED = frozenset({*_DELIVERED, "original-recipient"})
 
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 # RFC 3834 §5: keyword, then parameters or comments.
@@ -51,7 +53,6 @@ def read_head(header: Header) -> Head:
     sender = header.get("from") or ""
     date = header.get("date") or ""
     automatic = header.get("auto-submitted")
-    keyword = _KEYWORD.match(automatic) if automatic else None
     return Head(
         message_id=message_id(header.get("message-id")),
         date=parse_date(date),
@@ -63,14 +64,23 @@ def read_head(header: Header) -> Head:
         return_path=return_path(header),
         in_reply_to=message_ids(header.get("in-reply-to")),
         references=message_ids(header.get("references")),
-        auto_submitted=keyword[0].lower() if keyword else None,
+        auto_submitted=auto_submitted(header),
         auto_submitted_comment=first_comment(automatic) if automatic else None,
         authentication_results=header.all("authentication-results"),
         delivered_to=_delivered_to(header),
     )
 
 
+def auto_submitted(header: Header) -> str | None:
+    """The lower-case keyword of Auto-Submitted (RFC 3834 §5); None without one."""
+    text = header.get("auto-submitted")
+    keyword = _KEYWORD.match(text) if text else None
+    return keyword[0].lower() if keyword else None
+
+
 def _delivered_to(header: Header) -> tuple[str, ...]:
+    if not header.has_any(_ANY_DELIVERED):
+        return ()
     found = [address for name in _DELIVERED for text in header.all(name) for address in addresses(text)]
     # RFC 8098 §2.3: "Original-Recipient" has a type before the address.
     typed = [text.partition(";")[2] for text in header.all("original-recipient")]
@@ -106,6 +116,8 @@ def returned_of(header: Header, media_type: str) -> Returned:
 
 def other_message_ids(header: Header) -> tuple[str, ...]:
     """What a message was called before a provider gave it the Message-ID that it has, with angle brackets."""
+    if not header.has_any(_ANY_OTHER_IDS):
+        return ()
     found = [one for name in _OTHER_IDS for text in header.all(name) for one in original_message_ids(text)]
     return tuple(dict.fromkeys(found))[:MAX_OTHER_IDS]
 

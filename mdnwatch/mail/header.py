@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from mdnwatch.mail.charset import decode
@@ -20,43 +21,55 @@ _FIELD_START = re.compile(rb"[!-9;-~]++[ \t]*+:")
 
 
 class Header:
-    """The fields of a header whose line ends are LF: `fields` holds names as sent and bodies as text, still folded.
+    """The fields of a header whose line ends are LF, names as sent.
 
     Names are looked up in lower case; where a field stands several times, the topmost counts. Encoded words are
-    left as they are.
+    left as they are. Bytes that are no UTF-8 are made text only in the fields that somebody asks for.
     """
 
-    __slots__ = ("_first", "fields")
+    __slots__ = ("_clean", "_fields", "_first")
 
     def __init__(self, block: bytes) -> None:
-        self.fields = _fields(block[:MAX_HEADER])
-        self._first = {name.lower(): body for name, body in reversed(self.fields)}
+        text, self._clean = to_text(block[:MAX_HEADER])
+        self._fields: list[tuple[str, str]]
+        if len(text) > MAX_FIELDS and text.count("\n") > MAX_FIELDS:
+            self._fields = [(match[1], match[2]) for match in islice(_FIELD.finditer(text), MAX_FIELDS)]
+        else:
+            self._fields = _FIELD.findall(text)
+        self._first = {name.lower(): body for name, body in reversed(self._fields)}
 
     def __contains__(self, name: str) -> bool:
         return name in self._first
+
+    def __bool__(self) -> bool:
+        return bool(self._first)
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether a field of any of these names is there."""
+        return not self._first.keys().isdisjoint(names)
+
+    def present(self, names: AbstractSet[str]) -> set[str]:
+        """Which of these names have a field."""
+        return self._first.keys() & names
 
     def get(self, name: str) -> str | None:
         """The body of a field, unfolded, without surrounding blanks; None where there is no such field."""
         body = self._first.get(name)
         if body is None:
             return None
+        if not self._clean:
+            body = self._first[name] = repaired(body)
         return _FOLD.sub(" ", body).strip() if "\n" in body else body.strip()
 
     def all(self, name: str) -> tuple[str, ...]:
         """The bodies of all fields of a name, topmost first."""
         if name not in self._first:
             return ()
-        return tuple([unfold(body) for other, body in self.fields if other.lower() == name])
+        return tuple([unfold(body) for other, body in self.fields() if other.lower() == name])
 
-
-def _fields(block: bytes) -> list[tuple[str, str]]:
-    text, clean = to_text(block)
-    found: list[tuple[str, str]]
-    if len(text) > MAX_FIELDS and text.count("\n") > MAX_FIELDS:
-        found = [(match[1], match[2]) for match in islice(_FIELD.finditer(text), MAX_FIELDS)]
-    else:
-        found = _FIELD.findall(text)
-    return found if clean else [(name, repaired(body)) for name, body in found]
+    def fields(self) -> list[tuple[str, str]]:
+        """All fields in their order, names as sent and bodies as text, still folded."""
+        return self._fields if self._clean else [(name, repaired(body)) for name, body in self._fields]
 
 
 def unfold(body: str) -> str:

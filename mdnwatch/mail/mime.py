@@ -80,7 +80,7 @@ def read(data: bytes) -> Message:
     start = _beginning(data, 0)
     body = _body(data, start, len(data))
     header = Header(data[start : min(body, start + MAX_HEADER)])
-    if not header.fields:
+    if not header:
         # Text alone, without a header.
         body = start
     defects: list[str] = []

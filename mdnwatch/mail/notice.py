@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from mdnwatch.mail.addresses import addresses
 from mdnwatch.mail.charset import decode
@@ -25,25 +26,45 @@ _TEXTS = ("text/plain", "text/html")
 MAX_TOP = 2048  # characters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Notice:
     """What a format reader sees.
 
     `text` is what the software says, above the returned message, with LF; `top` its beginning in lower case;
-    `sender` is the From field, `subject` the Subject, both decoded. `part` holds the text, decoded as bytes.
-    `message_ids` are those that the text names, where the returned message names none.
+    `sender` is the From field, `subject` the Subject, both decoded. `part` holds the text, decoded as bytes; `whole`
+    is all of it as text, with the header of a returned message in it as `quoted`.
+    What only a bounce is asked for is read when it is asked for: most messages turn out to be none.
     """
 
-    header: Header
-    head: Head
+    message: Message = field(repr=False)
+    words: Part | None
     text: str
     top: str
     sender: str
     subject: str
     part: bytes
     whole: str
-    returned: Returned | None
-    message_ids: tuple[str, ...]
+    quoted: Header | None
+
+    @property
+    def header(self) -> Header:
+        """The message's own."""
+        return self.message.header
+
+    @cached_property
+    def head(self) -> Head:
+        """What the message says of itself."""
+        return read_head(self.header)
+
+    @cached_property
+    def returned(self) -> Returned | None:
+        """What the message returns, as a part or in its text."""
+        return _returned_part(self.message, self.words) or _of_header(self.quoted)
+
+    @cached_property
+    def message_ids(self) -> tuple[str, ...]:
+        """The ids that the text names, where the returned message names none."""
+        return () if self.returned is not None and self.returned.message_id else inline_message_ids(self.whole.encode())
 
     def failed_recipients(self) -> tuple[str, ...]:
         """The addresses of X-Failed-Recipients, which Exim, Gmail and others of their kind write."""
@@ -52,23 +73,20 @@ class Notice:
 
 def read_notice(message: Message) -> Notice:
     """The words of a message, and what it returns; never raises."""
-    part = _words(message)
-    content = part.content(MAX_NOTICE) if part is not None else b""
-    whole = _text(part, message, content) if part is not None else ""
+    words = _words(message)
+    content = words.content(MAX_NOTICE) if words is not None else b""
+    whole = _text(words, message, content) if words is not None else ""
     split = split_returned(whole)
-    returned = _returned_part(message, part) or _of_header(split.header)
-    sender = decode_words(message.header.get("from") or "")
     return Notice(
-        header=message.header,
-        head=read_head(message.header),
+        message=message,
+        words=words,
         text=split.notice,
         top=split.notice[:MAX_TOP].lower(),
-        sender=sender,
+        sender=decode_words(message.header.get("from") or ""),
         subject=decode_words(message.header.get("subject") or ""),
         part=content,
         whole=whole,
-        returned=returned,
-        message_ids=() if returned is not None and returned.message_id else inline_message_ids(whole.encode()),
+        quoted=split.header,
     )
 
 
@@ -100,7 +118,9 @@ def _is_text(part: Part) -> bool:
 def _text(part: Part, message: Message, content: bytes) -> str:
     header = message.header if part is message.root else part.header()
     text = decode(content, parameters(header.get("content-type") or "").get("charset"))
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\0", "")
     return html_to_text(text) if part.media_type == "text/html" else text
 
 

@@ -108,7 +108,7 @@ def _blocks_elsewhere(part: Part, blocks: list[Block]) -> list[Block]:
     Leniencies: fields in the part's own header, where the blank line after it is missing (DirectProject's agent,
     MIMEsweeper); a part that is not encoded as it says.
     """
-    own = [field for field in part.header().fields if not field[0].lower().startswith("content-")]
+    own = [field for field in part.header().fields() if not field[0].lower().startswith("content-")]
     if not blocks and part.encoding:
         blocks = read_blocks(part.data[part.body : min(part.end, part.body + MAX_REPORT_PART)])
     return [Block(own), *blocks] if own else blocks

@@ -14,6 +14,7 @@ from mdnwatch.mail.mime import Message, Part, read_header
 from mdnwatch.mail.parameters import media_type
 from mdnwatch.mail.transfer import with_lf
 from mdnwatch.mail.words import decode_words
+from mdnwatch.model.phrases import Phrases
 
 MDN = "disposition-notification"
 DSN = "delivery-status"
@@ -31,13 +32,17 @@ _REPORT_TYPES: Mapping[str, str] = MappingProxyType(
 )
 _DECLARED: Mapping[str, str] = MappingProxyType({kind.partition("/")[2]: name for kind, name in _REPORT_TYPES.items()})
 
+# RFC 4130 §6.2
+_AS2 = frozenset({"as2-from", "as2-version", "as2-to"})
 # Local parts and names under which mail systems, not people, write: daemons, InterScan's imss@, Exchange's "System
 # Administrator" and its senders of internal notifications, NDR services, and old gateways.
-_MAIL_SYSTEM = re.compile(
-    r"mail(?:er)?[-_. ]?d(?:a)?emon|post[-_ ]?master|mail[-_ ]?admin|mail delivery|delivery (?:sub)?system|mdaemon"
-    r"|\bmail[-_. ]?(?:system|server|service|router|gateway|agent|master|sweeper|marshal)|(?:\b|_)smtp(?:\b|_|\d)"
-    r"|\bndr\b|\bimss\b|\b(?:mmdf|pmdf|uucp)\b|system ?administrator|administra\w{3,5} (?:del? |di )?sist"
-    r"|administrateur syst|microsoft ?exchange|microsoft outlook"
+_MAIL_SYSTEM = Phrases(
+    r"""
+    mail(?:er)?[-_. ]?d(?:a)?emon|post[-_ ]?master|mail[-_ ]?admin|mail delivery|delivery (?:sub)?system|mdaemon
+    \bmail[-_. ]?(?:system|server|service|router|gateway|agent|master|sweeper|marshal)|(?:\b|_)smtp(?:\b|_|\d)
+    \bndr\b|\bimss\b|\b(?:mmdf|pmdf|uucp)\b|system ?administrator|administra\w{3,5} (?:del? |di )?sist
+    administrateur syst|microsoft ?exchange|microsoft outlook
+    """
 )
 
 
@@ -91,27 +96,27 @@ def _in(container: Part, header: Header) -> Found | None:
 
 def is_as2(header: Header) -> bool:
     """Whether the message belongs to an exchange of business data (RFC 4130 §6.2), whose receipts are not ours."""
-    return "as2-from" in header or "as2-version" in header or "as2-to" in header
+    return header.has_any(_AS2)
 
 
 def is_automatic(header: Header) -> bool:
     """Whether a mail system rather than a person sent the message, as far as its header tells."""
     if return_path(header) == "" or "x-failed-recipients" in header:
         return True
-    # RFC 3834 §5: "no" is a person.
-    automatic = header.get("auto-submitted")
-    if automatic and not automatic.lower().startswith("no"):
-        return True
     # GNU mailutils sends its refusals without From.
-    return "from" not in header or is_named_as_system(header)
+    return is_auto_submitted(header) or "from" not in header or is_named_as_system(header)
+
+
+def is_auto_submitted(header: Header) -> bool:
+    """Whether the message says itself that a machine sent it (RFC 3834 §5); "no" is a person."""
+    automatic = header.get("auto-submitted") or "no"
+    return not automatic.lower().startswith("no")
 
 
 def is_named_as_system(header: Header) -> bool:
     """Whether From bears the name of a mail system, or no address, which is a daemon's way."""
     sender = header.get("from")
-    return sender is not None and (
-        first_address(sender) is None or _MAIL_SYSTEM.search(decode_words(sender).lower()) is not None
-    )
+    return sender is not None and (first_address(sender) is None or _MAIL_SYSTEM.within(decode_words(sender).lower()))
 
 
 # Types of which a report may be made as a whole, or in which one is found wrapped.
@@ -126,18 +131,20 @@ _CANDIDATE_TYPES = frozenset(
         "application/x-pkcs7-mime",
     }
 )
-_CANDIDATE_FIELDS = (
-    "disposition",
-    "final-recipient",
-    "original-message-id",
-    "original-recipient",
-    "x-autoreply",
-    "x-autorespond",
-    "x-bluebottle-request",
-    "x-amz-sns-message-id",
-    "x-failed-recipients",
-    "x-mlserver",
-    "x-ricevuta",
+_CANDIDATE_FIELDS = frozenset(
+    {
+        "disposition",
+        "final-recipient",
+        "original-message-id",
+        "original-recipient",
+        "x-autoreply",
+        "x-autorespond",
+        "x-bluebottle-request",
+        "x-amz-sns-message-id",
+        "x-failed-recipients",
+        "x-mlserver",
+        "x-ricevuta",
+    }
 )
 # Words with which receipts begin their subjects, in the languages they were seen in.
 RECEIPT_WORDS = (
@@ -182,7 +189,7 @@ def wants_body(header: bytes, structure: bytes = b"") -> bool:
         media in _CANDIDATE_TYPES
         or media.startswith("message/")
         or "report-type" in content_type.lower()
-        or any(name in fields for name in _CANDIDATE_FIELDS)
+        or fields.has_any(_CANDIDATE_FIELDS)
         or is_automatic(fields)
         or _CANDIDATE_SUBJECT.search(decode_words(fields.get("subject") or "")) is not None
     )

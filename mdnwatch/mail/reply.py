@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 
-from mdnwatch.mail.head import read_head
+from mdnwatch.mail.addresses import first_address
+from mdnwatch.mail.head import auto_submitted, read_head, return_path
 from mdnwatch.mail.header import Header
+from mdnwatch.mail.message_ids import message_ids
 from mdnwatch.mail.mime import Message
 from mdnwatch.mail.notice import read_notice
 from mdnwatch.mail.recognise import is_automatic
@@ -22,16 +24,18 @@ FORMAT = "reply"
 _ANSWERS = frozenset({"auto-replied", "auto-notified"})
 # Fields that only responders write: gmail (reply-gmail), cPanel (challenge-boxtrapper), iCloud (reply-icloud), those
 # known of others, and systems that ask senders to prove themselves (Bluebottle).
-_RESPONDER_FIELDS = (
-    "x-autoreply",
-    "x-autorespond",
-    "x-autoreply-from",
-    "x-auto-reply",
-    "x-mail-autoreply",
-    "x-autoresponder",
-    "x-vacation",
-    "x-boxtrapper",
-    "x-bluebottle-request",
+_RESPONDER_FIELDS = frozenset(
+    {
+        "x-autoreply",
+        "x-autorespond",
+        "x-autoreply-from",
+        "x-auto-reply",
+        "x-mail-autoreply",
+        "x-autoresponder",
+        "x-vacation",
+        "x-boxtrapper",
+        "x-bluebottle-request",
+    }
 )
 _RESPONDER_VALUES: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
@@ -75,9 +79,9 @@ _ANSWERING_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 MAX_SUBJECT = 1000  # characters
-_LIST_FIELDS = ("list-id", "list-unsubscribe", "list-post", "mailing-list")
+_LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "list-post", "mailing-list"})
 # What a list adds to each mail that passes it. Newsletters have List-Unsubscribe alone, and so have some offices.
-_BY_LIST_FIELDS = ("list-id", "list-post", "mailing-list")
+_BY_LIST_FIELDS = frozenset({"list-id", "list-post", "mailing-list"})
 # Precedence of mail that nobody is to answer; what the null sender sends so is a responder's, if it is no report.
 _UNANSWERED = frozenset({"bulk", "junk"})
 
@@ -87,10 +91,12 @@ def read_reply(message: Message) -> Reply | None:
 
     To be asked only of what is no report. Never raises.
     """
-    head = read_head(message.header)
-    automatic = is_automatic_reply(message, head)
-    if message.root.media_type == "multipart/report" or not (automatic or answers(head)):
+    header = message.header
+    automatic = is_automatic_reply(message)
+    # RFC 6522: a multipart/report is a report, of whatever kind.
+    if not (automatic or answers(header)) or message.root.media_type == "multipart/report":
         return None
+    head = read_head(header)
     return Reply(
         head=head,
         format=FORMAT,
@@ -98,50 +104,58 @@ def read_reply(message: Message) -> Reply | None:
         report_part=b"",
         defects=tuple(dict.fromkeys(message.defects)),
         automatic=automatic,
-        by_machine=automatic or _is_by_machine(message.header, head),
+        by_machine=automatic or _is_by_machine(header),
         keyword=head.auto_submitted if automatic and head.auto_submitted in _ANSWERS else None,
         return_date=_return_date(message, head) if automatic else None,
-        via_list=any(name in message.header for name in _BY_LIST_FIELDS),
+        via_list=header.has_any(_BY_LIST_FIELDS),
     )
 
 
-def answers(head: Head) -> bool:
+def answers(header: Header) -> bool:
     """Whether a message names one that it answers."""
-    return bool(head.in_reply_to or head.references)
+    return any(message_ids(header.get(name)) for name in ("in-reply-to", "references"))
 
 
-def _is_by_machine(header: Header, head: Head) -> bool:
+def _is_by_machine(header: Header) -> bool:
     """Whether a machine wrote it that is no responder, as a ticket system that notes what it received.
 
     RFC 3834 §5: a person's mail has no Auto-Submitted, or "no"; and neither a null reverse-path nor such a precedence.
     """
-    if head.auto_submitted == "no":
+    if auto_submitted(header) == "no":
         return False
-    return is_automatic(header) or (header.get("precedence") or "").lower() in _UNANSWERED
+    return is_automatic(header) or _is_unanswered(header)
 
 
-def is_automatic_reply(message: Message, head: Head) -> bool:
+def is_automatic_reply(message: Message) -> bool:
     """Whether a machine gave the answer, as far as its header tells."""
     header = message.header
+    keyword = auto_submitted(header)
     # RFC 3834 §5: "no" is a person; RFC 6522: a multipart/report is a report, of whatever kind.
-    if head.auto_submitted == "no" or message.root.media_type == "multipart/report":
+    if keyword == "no" or message.root.media_type == "multipart/report":
         return False
-    if head.auto_submitted in _ANSWERS or _is_of_responder(header):
+    if keyword in _ANSWERS or _is_of_responder(header):
         return True
     # Habits of subjects are weak: an answer comes from somebody, and not from a list.
-    if head.from_address is None or any(name in header for name in _LIST_FIELDS):
+    if header.has_any(_LIST_FIELDS) or first_address(header.get("from")) is None:
         return False
     subject = decode_words((header.get("subject") or "")[:MAX_SUBJECT])
-    if _SUBJECT.match(subject) or (head.in_reply_to and _ANSWERING_SUBJECT.match(subject)):
+    if _SUBJECT.match(subject):
         return True
-    return head.return_path == "" and (header.get("precedence") or "").lower() in _UNANSWERED
+    if message_ids(header.get("in-reply-to")) and _ANSWERING_SUBJECT.match(subject):
+        return True
+    return return_path(header) == "" and _is_unanswered(header)
+
+
+def _is_unanswered(header: Header) -> bool:
+    return (header.get("precedence") or "").lower() in _UNANSWERED
 
 
 def _is_of_responder(header: Header) -> bool:
     # RFC 3834 §3.1.8 has "no" for Auto-Submitted; responders' own fields are known with it as well.
-    if any(name in header and (header.get(name) or "").lower() != "no" for name in _RESPONDER_FIELDS):
+    if any((header.get(name) or "").lower() != "no" for name in header.present(_RESPONDER_FIELDS)):
         return True
-    return any(name in header and value.match(header.get(name) or "") for name, value in _RESPONDER_VALUES.items())
+    told = header.present(_RESPONDER_VALUES.keys())
+    return any(_RESPONDER_VALUES[name].match(header.get(name) or "") for name in told)
 
 
 def _return_date(message: Message, head: Head) -> date | None:

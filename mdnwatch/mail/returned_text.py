@@ -67,7 +67,7 @@ def split_returned(text: str) -> Split:
     Seen after a separator in a hundred wordings, or after a blank line alone (Zoho), or quoted (Apple Mail).
     """
     lines = text.split("\n")
-    separator = next((n for n, line in enumerate(lines) if _announces(line)), None)
+    separator = _separator(text, lines)
     start = _header_start(lines, separator or 0)
     if separator is not None:
         above = _header_start(lines[:separator], 0)
@@ -79,13 +79,17 @@ def split_returned(text: str) -> Split:
     return Split("\n".join(notice), _header(lines, start))
 
 
-def _announces(line: str) -> bool:
-    if not line or len(line) > MAX_SEPARATOR:
-        return False
-    lower = line.lower()
+def _separator(text: str, lines: list[str]) -> int | None:
+    """The first line that announces a returned message; None where none does."""
+    lower = text.lower()
+    hints = [hint for hint in _HINTS if hint in lower]
+    return next((n for n, line in enumerate(lines) if 0 < len(line) <= MAX_SEPARATOR and _announces(line, hints)), None)
+
+
+def _announces(line: str, hints: list[str]) -> bool:
     if line[0] in _RULE and line.lstrip().startswith(_RULES):
-        return _DECORATED.search(lower.strip(_RULE)) is not None
-    return any(hint in lower for hint in _HINTS) and _SAID.match(line) is not None
+        return _DECORATED.search(line.lower().strip(_RULE)) is not None
+    return any(map(line.lower().__contains__, hints)) and _SAID.match(line) is not None
 
 
 def _header_start(lines: list[str], begin: int) -> int | None:

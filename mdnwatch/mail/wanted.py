@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from mdnwatch.mail import mime
-from mdnwatch.mail.head import read_head
 from mdnwatch.mail.recognise import wants_body
 from mdnwatch.mail.reply import answers, is_automatic_reply
 from mdnwatch.model.received import Wanted
@@ -27,7 +26,6 @@ def wanted(header: bytes, body: bytes = b"") -> Wanted:
     if wants_body(header) or _REPORT_PART.search(body):
         return Wanted.WHOLE
     message = mime.read(header)
-    head = read_head(message.header)
-    if not answers(head):
+    if not answers(message.header):
         return Wanted.NOTHING
-    return Wanted.WHOLE if is_automatic_reply(message, head) else Wanted.HEADER
+    return Wanted.WHOLE if is_automatic_reply(message) else Wanted.HEADER

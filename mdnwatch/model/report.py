@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -214,19 +213,19 @@ class Malformed:
     returned: Returned | None = None  # which message it is about, where that much can be read
 
 
-_BLANKS_AT_LINE_END = re.compile(rb"[ \t]+(?=\n|\Z)")
-
-
 def report_id(head: Head, report_part: bytes) -> str:
     """The identity of a report, the same wherever it is seen: 64 lower-case hexadecimal digits.
 
     A SHA-256 over Message-ID, Date, From and the decoded report part. Line ends and trailing blanks
     are normalised first, since servers and gateways change them.
     """
-    normalised = report_part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b" \n" in normalised or b"\t\n" in normalised or normalised.endswith((b" ", b"\t")):
-        normalised = _BLANKS_AT_LINE_END.sub(b"", normalised)
-    normalised = normalised.strip(b"\n")
+    normalised = report_part
+    if b"\r" in normalised:
+        normalised = normalised.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for end in (b" \n", b"\t\n"):
+        if end in normalised:
+            normalised = b"\n".join([piece.rstrip(b" \t") for piece in normalised.split(end)])
+    normalised = normalised.rstrip(b" \t").strip(b"\n")
     digest = hashlib.sha256()
     for text in (head.message_id or "", head.date_as_sent, head.from_as_sent):
         digest.update(" ".join(text.split()).encode("utf-8", "surrogateescape"))

@@ -111,7 +111,7 @@ def test_parts_of_a_digest_are_messages_unless_they_say_otherwise() -> None:
 
 def test_an_empty_message_is_an_empty_text() -> None:
     message = mime.read(b"")
-    assert (message.root.media_type, message.root.content(10), message.header.fields) == ("text/plain", b"", [])
+    assert (message.root.media_type, message.root.content(10), message.header.fields()) == ("text/plain", b"", [])
 
 
 def many_parts(size: int) -> bytes:
