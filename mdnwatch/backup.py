@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from mdnwatch import private_file
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.store.migrate import migrations
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading, locked
@@ -39,7 +40,8 @@ def restore(state_dir: Path, source: Path, now: datetime, *, force: bool) -> Ite
         with _draft(path) as draft:
             with closing(_opened(source)) as connection:
                 _copy(connection, draft)
-            _give_to_owner(draft, state_dir)
+            # Root restores for the daemon's own user.
+            private_file.give_to_owner(draft, state_dir)
             if path.exists():
                 yield f"put aside: {_put_aside(path, now)}"
             draft.replace(path)
@@ -96,13 +98,6 @@ def _draft(target: Path) -> Iterator[Path]:
         yield draft
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _give_to_owner(path: Path, state_dir: Path) -> None:
-    # Root restores for the daemon's own user.
-    owner = state_dir.stat()
-    if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _put_aside(path: Path, now: datetime) -> Path:

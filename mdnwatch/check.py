@@ -54,7 +54,7 @@ async def connected(config: Config) -> tuple[bool, list[str]]:
     """Log in to every account, as many at once as is polite: whether each can be read, and the lines to say."""
     logins = Logins(config.logins_per_second, config.connections_per_host)
     async with asyncio.TaskGroup() as group:
-        checks = [group.create_task(_checked(account, logins)) for account in config.accounts]
+        checks = [group.create_task(_checked(account, config.state_dir, logins)) for account in config.accounts]
     found = [check.result() for check in checks]
     lines = []
     for account, checked in zip(config.accounts, found, strict=True):
@@ -62,7 +62,7 @@ async def connected(config: Config) -> tuple[bool, list[str]]:
     return all(checked.ok for checked in found), lines
 
 
-async def _checked(account: AccountSettings, logins: Logins) -> Checked:
+async def _checked(account: AccountSettings, state_dir: Path, logins: Logins) -> Checked:
     await logins.turn(getattr(account, "host", ""), asyncio.sleep)
-    found: Checked = await module_of(mdnwatch.sources, account.kind).check(account)
+    found: Checked = await module_of(mdnwatch.sources, account.kind).check(account, state_dir)
     return found

@@ -19,7 +19,7 @@ import structlog
 
 import mdnwatch.sinks
 import mdnwatch.sources
-from mdnwatch import __version__, local_api, metrics_endpoint, retention, status_lines, systemd, telling
+from mdnwatch import __version__, local_api, metrics_endpoint, oauth_login, retention, status_lines, systemd, telling
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.deliveries import Deliveries
@@ -198,6 +198,7 @@ class _Daemon:
             down=lambda trouble: self._outages.down(settings.name, trouble),
             up=lambda: self._outages.up(settings.name),
             logins=self._logins,
+            state_dir=self._config.state_dir,
         )
         source: Source = module_of(mdnwatch.sources, settings.kind).build(settings, context)
         self._watched[settings.name] = _Watched(settings, source, group.create_task(source.run(), name=name))
@@ -267,7 +268,8 @@ class _Daemon:
             wake=self._wake_outbox,
             now=now,
         )
-        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers}
+        logins = oauth_login.handlers(lambda: self._config)
+        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers, **logins}
 
     async def _enable_sink(self, name: str) -> bool:
         return self._outbox.enable(name)

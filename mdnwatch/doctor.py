@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import mdnwatch.sources
@@ -47,9 +48,10 @@ async def examine(config: Config, names: Sequence[str], tell: Tell, *, send: boo
             tell(name, finding)
 
         if isinstance(account, ImapSettings):
-            await diagnose(account, note, _posting(account) if send else None, hosts[account.host])
+            posting = _posting(account) if send else None
+            await diagnose(account, note, config.state_dir, posting, accounts=hosts[account.host])
         else:
-            await _checked(account, note)
+            await _checked(account, note, config.state_dir)
         if send and getattr(account, "smtp", None) is None:
             note(Finding.wrong("message", "no SMTP server is configured to send a message by", ADD_SMTP))
         wrong = any(finding.verdict is Verdict.WRONG for finding in found)
@@ -57,9 +59,9 @@ async def examine(config: Config, names: Sequence[str], tell: Tell, *, send: boo
     return {"ok": all(account["ok"] for account in accounts), "accounts": accounts}
 
 
-async def _checked(account: AccountSettings, note: Callable[[Finding], None]) -> None:
+async def _checked(account: AccountSettings, note: Callable[[Finding], None], state_dir: Path) -> None:
     """An account that needs no server."""
-    checked = await module_of(mdnwatch.sources, account.kind).check(account)
+    checked = await module_of(mdnwatch.sources, account.kind).check(account, state_dir)
     verdict = Verdict.GOOD if checked.ok else Verdict.WRONG
     for line in checked.lines:
         note(Finding("folders", verdict, line))

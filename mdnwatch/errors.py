@@ -31,6 +31,7 @@ class Cause(StrEnum):
     PASSWORD_REFUSED = "password_refused"  # noqa: S105 - the name of a cause
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of a cause
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of a cause
+    TOKEN_MISSING = "token_missing"  # noqa: S105 - the name of a cause
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a cause
     LOGIN_IMPOSSIBLE = "login_impossible"
     CERTIFICATE = "certificate"

@@ -196,7 +196,7 @@ def _login(address: str, server: Candidate, given: Given, talk: Dialogue) -> tup
     for left in reversed(range(MAX_PASSWORDS)):
         secret = _password(username, given, talk)
         table = _settings(server, username, secret, given)
-        checked = asyncio.run(check(_imap(table)))
+        checked = asyncio.run(check(_imap(table), given.state_dir or default_state_dir()))
         talk.tell(*(f"  {line}" for line in checked.lines))
         is_typed = given.password is None and given.password_file is None
         if not (checked.refused and is_typed and left):

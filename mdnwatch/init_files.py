@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdnwatch import private_file
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.toml_text import toml_text
 
 # The configuration holds no secret, and a service of another user has to read it.
 CONFIG_MODE = 0o644
-SECRET_MODE = 0o600
 
 HEADER = """\
 # Written by `mdnwatch init`. Every key that there is: config.example.toml of mdnwatch.
@@ -52,28 +50,11 @@ class Target:
         try:
             self.config.parent.mkdir(parents=True, exist_ok=True)
             for path, secret in kept.items():
-                _write(path, secret + "\n", SECRET_MODE)
-            _write(self.config, HEADER + toml_text(document), CONFIG_MODE)
+                private_file.write(path, secret + "\n")
+            private_file.write(self.config, HEADER + toml_text(document), CONFIG_MODE)
         except OSError as error:
             way_out = "choose another place with --output"
             raise MdnwatchError(f"{error.filename or self.config}: {error.strerror}: {way_out}") from None
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """All of it, or nothing; never readable for others, not even for a moment."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        raise
 
 
 def default_config() -> Path:

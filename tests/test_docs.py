@@ -23,6 +23,7 @@ from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Kind
 from mdnwatch.model.reasons import Reason
 from mdnwatch.model.state import Delivery, Reading
+from mdnwatch.oauth_settings import OAuthSettings
 from mdnwatch.smtp_client import SmtpSettings
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +51,7 @@ def all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "[metrics]", MetricsSettings
     yield "[stamp]", StampSettings
     yield "[accounts.smtp]", SmtpSettings
+    yield "[accounts.oauth]", OAuthSettings
     for package in (mdnwatch.sources, mdnwatch.sinks):
         for kind in kinds(package):
             yield kind, module_of(package, kind).SETTINGS
@@ -60,10 +62,10 @@ MODELS = dict(all_models())
 CHOICES = (
     "runtime_dir", "listen", "return_address", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
     "proxy", "proxy_username", "proxy_password", "own_mtas", "authserv_ids", "smime_trust", "min_grade",
-    "accounts", "references", "domains", "environment", "digest", "zone",
+    "accounts", "references", "domains", "environment", "digest", "zone", "client_secret",
 )  # fmt: skip
 # Tables of their own in the file.
-TABLES = {"accounts", "sinks", "log", "metrics", "smtp", "stamp"}
+TABLES = {"accounts", "sinks", "log", "metrics", "smtp", "stamp", "oauth"}
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -75,7 +77,7 @@ def test_every_key_is_in_the_example(kind: str) -> None:
 
 def test_the_example_is_a_configuration() -> None:
     config = build(tomllib.loads(EXAMPLE), {})
-    assert [account.kind for account in config.accounts] == ["imap", "maildir"]
+    assert [account.kind for account in config.accounts] == ["imap", "imap", "maildir"]
 
 
 def test_what_the_example_names_as_a_default_is_one() -> None:

@@ -13,6 +13,7 @@ import pytest
 from servers.daemon import COMMAND, imap_account, maildir_account, write_config
 from servers.dovecot import PASSWORD, USER, Dovecot, certificates, dovecot, free_ports
 from servers.postfix import postfix
+from sources.recorder import NO_STATE
 
 from mdnwatch.sources import imap_arrival, imap_doctor
 from mdnwatch.sources.base import Finding, Verdict
@@ -37,7 +38,7 @@ def settings(server: Dovecot, **others: object) -> ImapSettings:
 
 async def findings(account: ImapSettings, accounts: int = 1) -> list[Finding]:
     found: list[Finding] = []
-    await diagnose(account, found.append, accounts=accounts)
+    await diagnose(account, found.append, NO_STATE, accounts=accounts)
     return found
 
 
@@ -258,7 +259,7 @@ async def test_a_message_that_does_not_arrive_in_inbox_is_looked_for_elsewhere(
             server.append(folder, f"Message-ID: {message_id}\r\n\r\nhello\r\n".encode())
 
     found: list[Finding] = []
-    await diagnose(settings(server), found.append, Posting(send, message_id))
+    await diagnose(settings(server), found.append, NO_STATE, Posting(send, message_id))
     assert found[-1].about == "message"
     assert found[-1].verdict is (Verdict.WRONG if folder is None else Verdict.NOTE)
     assert "did not arrive" in found[-1].text if folder is None else "arrived in Junk" in found[-1].text

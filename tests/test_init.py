@@ -131,6 +131,7 @@ def test_the_options_answer_every_question(mailbox: Dovecot, output: Path) -> No
     (account,) = config.accounts
     assert isinstance(account, ImapSettings)
     assert (account.name, account.addresses, account.username) == ("alice", (mailbox.user,), mailbox.user)
+    assert account.password is not None
     assert account.password.file == directory / "alice.password"
     log, crm = config.sinks
     assert isinstance(log, StatusLogSettings)
@@ -168,6 +169,7 @@ def test_a_password_that_is_kept_in_a_file_stays_there(mailbox: Dovecot, output:
     assert done.returncode == 0, done.stderr
     (account,) = configuration.load(output).accounts
     assert isinstance(account, ImapSettings)
+    assert account.password is not None
     assert account.password.file == password
     assert [path.name for path in output.parent.iterdir()] == ["config.toml"]
 

@@ -17,8 +17,11 @@ WAY_OUT: Mapping[Cause, str] = MappingProxyType(
     {
         Cause.PASSWORD_REFUSED: "put the right password in its place; mdnwatch does not try again before it changes, "
         "or before `systemctl reload mdnwatch`",
-        Cause.TOKEN_EXPIRED: "a new token is asked for by itself; if it stays so, log in again",
-        Cause.TOKEN_REVOKED: "log in again: the provider no longer takes the grant",
+        Cause.TOKEN_EXPIRED: "a new token is asked for by itself; if it stays so, log in again: "
+        "`mdnwatch oauth login ACCOUNT`",
+        Cause.TOKEN_REVOKED: "log in again: `mdnwatch oauth login ACCOUNT`; mdnwatch goes on as soon as there are new "
+        "tokens",
+        Cause.TOKEN_MISSING: "log in: `mdnwatch oauth login ACCOUNT`; mdnwatch goes on as soon as there are tokens",
         Cause.SECRET_UNREADABLE: "make the password readable where the configuration says it is",
         Cause.LOGIN_IMPOSSIBLE: "change tls or the password as the reason says, then `systemctl reload mdnwatch`",
         Cause.CERTIFICATE: "have the server present a valid certificate for this name, or name its authority as tls_ca",

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mdnwatch.errors import Cause, CommitFailed, SourceError, SourceRefused
@@ -57,7 +58,7 @@ class Context:
     already, how much of the message is needed. `beat` tells the watchdog that the source's task is alive; it is
     called at least every 30 seconds.
     `down` says, as often as it is found, that the account cannot be read or not as it should; `up` that it is.
-    `logins` is shared by all accounts of the process.
+    `logins` is shared by all accounts of the process. Tokens are kept below `state_dir`.
     """
 
     handle: Callable[[Batch], Awaitable[Handled]]
@@ -70,6 +71,7 @@ class Context:
     down: Callable[[Trouble], None]
     up: Callable[[], None]
     logins: Logins
+    state_dir: Path
 
 
 class SourceState(StrEnum):

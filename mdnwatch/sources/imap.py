@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from datetime import datetime
 
-from mdnwatch.errors import Cause, CommitFailed, ConfigError, SourceError, SourceRefused
+from mdnwatch.errors import Cause, CommitFailed, SourceError, SourceRefused
 from mdnwatch.model.outage import Trouble
 from mdnwatch.model.received import Role
 from mdnwatch.sources.base import (
@@ -24,10 +24,10 @@ from mdnwatch.sources.base import (
 )
 from mdnwatch.sources.imap_check import check
 from mdnwatch.sources.imap_client import Client, CommandRefused, tls_context
+from mdnwatch.sources.imap_credentials import credentials_of, logged_in
 from mdnwatch.sources.imap_folders import Folder, Missing, resolve
 from mdnwatch.sources.imap_settings import ImapSettings
 from mdnwatch.sources.imap_watch import FolderWatch
-from mdnwatch.sources.watched_secret import WatchedSecret
 
 __all__ = ["KIND", "SETTINGS", "ImapSource", "build", "check"]
 
@@ -38,6 +38,7 @@ SETTINGS = ImapSettings
 # until another one is in its place, which is looked for this often. What was refused without a password being sent
 # is tried again after a pause: the server may have changed.
 SECRET_LOOK_SECONDS = 5.0
+NEEDS_ANOTHER_SECRET = frozenset({Cause.PASSWORD_REFUSED, Cause.TOKEN_REVOKED, Cause.TOKEN_MISSING})
 REFUSED_PAUSE_SECONDS = 15 * 60.0
 
 # A connection that held so long was a good one: the next failure is the first again.
@@ -59,7 +60,7 @@ class ImapSource:
         self.name = settings.name
         self._settings = settings
         self._context = context
-        self._secret = WatchedSecret(settings.password)
+        self._credentials = credentials_of(settings, context.state_dir, context.now)
         self._tls: ssl.SSLContext | None = None
         self._client: Client | None = None
         self._opened_at: float | None = None  # when the connection was logged in, in the loop's time
@@ -96,12 +97,12 @@ class ImapSource:
         )
 
     async def _until_it_may_help(self, cause: Cause) -> None:
-        """After a refusal: wait until the secret is another one."""
+        """After a refusal: wait until the password or the tokens are other ones."""
         waited = 0.0
-        while cause is Cause.PASSWORD_REFUSED or waited < REFUSED_PAUSE_SECONDS:
+        while cause in NEEDS_ANOTHER_SECRET or waited < REFUSED_PAUSE_SECONDS:
             await pause(SECRET_LOOK_SECONDS, self._context.beat)
             waited += SECRET_LOOK_SECONDS
-            if await beating(asyncio.to_thread(self._secret.has_changed), self._context.beat):
+            if await beating(asyncio.to_thread(self._credentials.has_changed), self._context.beat):
                 return
 
     def health(self) -> SourceHealth:
@@ -140,13 +141,10 @@ class ImapSource:
             self._last_answer, self._client = client.last_answer or self._last_answer, None
 
     async def _open(self) -> Client:
-        try:
-            password = await beating(asyncio.to_thread(self._secret.read), self._context.beat)
-        except ConfigError as error:
-            raise SourceRefused(str(error), Cause.SECRET_UNREADABLE) from None
         if self._tls is None:
             self._tls = await beating(asyncio.to_thread(tls_context, self._settings), self._context.beat)
-        return await Client.open(self._settings, password, self._tls, now=self._context.now, beat=self._context.beat)
+        now, beat = self._context.now, self._context.beat
+        return await logged_in(self._settings, self._credentials, self._tls, now=now, beat=beat)
 
     async def _find_folders(self, client: Client) -> None:
         asked_at = self._context.now()
@@ -223,7 +221,17 @@ class ImapSource:
         # A folder that was deleted and made anew while it was open is another one, and only opening it shows that.
         client.selected = ""
         await self._catch_up_all(client)
+        await self._keep_fresh()
         self._tell_state()
+
+    async def _keep_fresh(self) -> None:
+        """So that the next login has a token that is good; a connection that stands needs none."""
+        try:
+            await self._credentials.keep_fresh(self._context.beat)
+        except SourceRefused:
+            raise
+        except SourceError as error:
+            self._context.log.warning("token not renewed", source=self.name, reason=str(error))
 
     async def _backfill_for_a_while(self, client: Client, watch: FolderWatch) -> None:
         end = asyncio.get_running_loop().time() + LOOK_SECONDS

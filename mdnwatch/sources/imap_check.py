@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 
-from mdnwatch.errors import ConfigError, SourceError, SourceRefused
+from mdnwatch.errors import SourceError, SourceRefused
 from mdnwatch.model.received import Role
 from mdnwatch.sources.base import Checked
 from mdnwatch.sources.imap_client import Client, CommandRefused, tls_context
+from mdnwatch.sources.imap_credentials import credentials_of, logged_in
 from mdnwatch.sources.imap_folders import resolve
 from mdnwatch.sources.imap_session import Session
 from mdnwatch.sources.imap_settings import ImapSettings
 
 
-async def check(settings: ImapSettings) -> Checked:
-    """Try the account out; nothing on the server is changed."""
+async def check(settings: ImapSettings, state_dir: Path) -> Checked:
+    """Try the account out, with its tokens below `state_dir`; nothing on the server is changed."""
     try:
-        password = await asyncio.to_thread(settings.password.read)
-        tls = await asyncio.to_thread(tls_context, settings)
-        client = await Client.open(settings, password, tls, now=lambda: datetime.now(UTC), beat=lambda: None)
-    except (ConfigError, SourceError) as error:
+        client = await opened(settings, state_dir)
+    except SourceError as error:
         return Checked(ok=False, lines=(str(error),), refused=isinstance(error, SourceRefused))
     try:
         return await _examined(settings, client)
@@ -29,6 +29,16 @@ async def check(settings: ImapSettings) -> Checked:
         return Checked(ok=False, lines=(str(error),))
     finally:
         client.abort()
+
+
+async def opened(settings: ImapSettings, state_dir: Path) -> Client:
+    """A login, with the account's tokens below `state_dir` where it has some. Raises SourceError."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    tls = await asyncio.to_thread(tls_context, settings)
+    return await logged_in(settings, credentials_of(settings, state_dir, now), tls, now=now, beat=lambda: None)
 
 
 async def greeted(settings: ImapSettings) -> None:

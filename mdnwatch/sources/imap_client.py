@@ -15,7 +15,7 @@ from mdnwatch.errors import Cause, SourceError, SourceRefused
 from mdnwatch.sources import imap_grammar as grammar
 from mdnwatch.sources.imap_framing import ProtocolError
 from mdnwatch.sources.imap_grammar import Fetched, Listed
-from mdnwatch.sources.imap_login import login
+from mdnwatch.sources.imap_login import login, login_by_token
 from mdnwatch.sources.imap_servers import Server, recognise
 from mdnwatch.sources.imap_session import Exchange, Session, text_of, words_of
 from mdnwatch.sources.imap_settings import ImapSettings
@@ -61,20 +61,26 @@ class Client:
     async def open(
         cls,
         settings: ImapSettings,
-        password: str,
+        secret: str,
         tls: ssl.SSLContext | None,
         *,
         now: Callable[[], datetime],
         beat: Callable[[], None],
     ) -> Client:
-        """Connect and log in. Raises SourceRefused when a person has to change something first."""
+        """Connect and log in, with a password, or with an access token where the settings speak of OAuth.
+
+        Raises SourceRefused when a person has to change something first, TokenRefused for a token among them.
+        """
         session = Session(settings, now, beat)
         client = cls(session, settings.poll_interval)
         try:
             await session.connect(tls)
             if not session.authenticated:
                 offered = await client._capability()
-                await login(session, settings.username, password, offered, secure=tls is not None)
+                if settings.oauth is None:
+                    await login(session, settings.username, secret, offered, secure=tls is not None)
+                else:
+                    await login_by_token(session, settings, secret, offered)
             # What a server can do is often told only after the login.
             client.capabilities = await client._capability()
             client.identity = await client._id()

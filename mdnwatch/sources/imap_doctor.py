@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mdnwatch.errors import Cause, ConfigError, SourceError
+from mdnwatch.errors import Cause, SourceError
 from mdnwatch.model.outage import WAY_OUT
 from mdnwatch.model.received import Role
 from mdnwatch.model.text import clean
@@ -17,7 +17,7 @@ from mdnwatch.settings import is_loopback
 from mdnwatch.smtp_client import NotSubmitted
 from mdnwatch.sources.base import Finding
 from mdnwatch.sources.imap_arrival import Arrival, Posting, Tell
-from mdnwatch.sources.imap_check import hello
+from mdnwatch.sources.imap_check import hello, opened
 from mdnwatch.sources.imap_client import Client, CommandRefused, tls_context
 from mdnwatch.sources.imap_folders import resolve
 from mdnwatch.sources.imap_session import words_of
@@ -43,10 +43,13 @@ SMTP_WAY_OUT = "check [accounts.smtp]: host, port, tls, username and password fo
 WAY_OUT_SENT = "your mail program's settings say where it keeps copies; without them no report can be matched"
 
 
-async def diagnose(settings: ImapSettings, tell: Tell, posting: Posting | None = None, accounts: int = 1) -> None:
+async def diagnose(
+    settings: ImapSettings, tell: Tell, state_dir: Path, posting: Posting | None = None, accounts: int = 1
+) -> None:
     """Look at one thing after the other, up to one that is wrong and on which the others hang; tell each at once.
 
-    `accounts` is how many accounts of the configuration are on this host. Raises nothing.
+    `accounts` is how many accounts of the configuration are on this host. Tokens stand below `state_dir`.
+    Raises nothing.
     """
     hurried = settings.model_copy(update={"connect_timeout": min(settings.connect_timeout, STEP)})
     try:
@@ -54,16 +57,16 @@ async def diagnose(settings: ImapSettings, tell: Tell, posting: Posting | None =
             with _about(about):
                 await step(hurried, tell)
         with _about("login"):
-            client = await _log_in(hurried)
-        tell(Finding.good("login", f"the server takes the password of {settings.username}"))
+            client = await opened(hurried, state_dir)
+        tell(Finding.good("login", f"the server takes the {_proof(settings)} of {settings.username}"))
         try:
             _abilities(settings, client, accounts, tell)
             with _about("folders"):
                 await _folders(settings, client, tell)
-            await _connections(hurried, tell)
+            await _connections(hurried, state_dir, tell)
             if posting is not None:
                 with _about("message"):
-                    await _arrival(hurried, client, posting, tell)
+                    await _arrival(hurried, state_dir, client, posting, tell)
         finally:
             client.abort()
     except _Wrong as wrong:
@@ -180,13 +183,8 @@ async def _other_way(settings: ImapSettings) -> str | None:
     return None
 
 
-async def _log_in(settings: ImapSettings) -> Client:
-    try:
-        password = await asyncio.to_thread(settings.password.read)
-    except ConfigError as error:
-        raise SourceError(str(error), Cause.SECRET_UNREADABLE) from None
-    tls = await asyncio.to_thread(tls_context, settings)
-    return await Client.open(settings, password, tls, now=lambda: datetime.now(UTC), beat=lambda: None)
+def _proof(settings: ImapSettings) -> str:
+    return "password" if settings.oauth is None else "access token"
 
 
 def _abilities(settings: ImapSettings, client: Client, accounts: int, tell: Tell) -> None:
@@ -248,23 +246,23 @@ async def _folders(settings: ImapSettings, client: Client, tell: Tell) -> None:
             tell(Finding.wrong("folders", missing.note, WAY_OUT[Cause.FOLDER_GONE]))
 
 
-async def _connections(settings: ImapSettings, tell: Tell) -> None:
+async def _connections(settings: ImapSettings, state_dir: Path, tell: Tell) -> None:
     """Whether there is room beside this one, and that of a daemon that runs."""
-    opened: list[Client] = []
+    held: list[Client] = []
     try:
-        while len(opened) + 1 < CONNECTIONS:
-            opened.append(await _log_in(settings))
+        while len(held) + 1 < CONNECTIONS:
+            held.append(await opened(settings, state_dir))
         tell(Finding.good("connections", f"{CONNECTIONS} at once are accepted; mdnwatch needs one for each account"))
     except SourceError as error:
-        text = f"no more than {len(opened) + 1} at once are accepted: {error}"
+        text = f"no more than {len(held) + 1} at once are accepted: {error}"
         tell(Finding.note("connections", text, WAY_OUT[Cause.TOO_MANY_CONNECTIONS]))
     finally:
-        for client in opened:
+        for client in held:
             client.abort()
 
 
-async def _arrival(settings: ImapSettings, client: Client, posting: Posting, tell: Tell) -> None:
-    looker = await _log_in(settings)
+async def _arrival(settings: ImapSettings, state_dir: Path, client: Client, posting: Posting, tell: Tell) -> None:
+    looker = await opened(settings, state_dir)
     try:
         await Arrival(settings, client, looker, posting, tell).wait_for_it()
     finally:

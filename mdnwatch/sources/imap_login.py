@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mdnwatch.errors import Cause, SourceError, SourceRefused
+from mdnwatch.model.text import clean
 from mdnwatch.sources import imap_grammar as grammar
 from mdnwatch.sources.imap_session import Exchange, Session
+from mdnwatch.sources.imap_settings import ImapSettings
 from mdnwatch.sources.imap_trouble import cause_of_refused_login
 
 # Surrogates come from environment variables that are no UTF-8.
 _UNSENDABLE = re.compile("[\0\r\n\ud800-\udfff]")
 
+# Of the status that comes with a refused token: "invalid_token", or a number of HTTP.
+STATUS_BYTES = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """A SASL mechanism with one message of the client: its name, and that message for a username and a secret."""
+    """A SASL mechanism with one message of the client: its name, and that message for a username and a secret.
+
+    `farewell` is what the client says when the server tells of a failure before it ends the exchange.
+    """
 
     name: str
     message: Callable[[str, str], bytes]
+    farewell: bytes | None = None
 
     def credentials(self, username: str, secret: str) -> str:
         """The message as AUTHENTICATE takes it."""
@@ -30,6 +41,25 @@ class Mechanism:
 
 # RFC 4616 §2: authorization identity (none: that of the user), user and password, in UTF-8.
 PLAIN = Mechanism("PLAIN", lambda username, password: f"\0{username}\0{password}".encode())
+
+# https://developers.google.com/workspace/gmail/imap/xoauth2-protocol: after an error the client sends an empty line.
+XOAUTH2 = Mechanism("XOAUTH2", lambda username, token: f"user={username}\x01auth=Bearer {token}\x01\x01".encode(), b"")
+
+
+def oauthbearer(host: str, port: int) -> Mechanism:
+    """OAUTHBEARER at a server (RFC 7628 §3.1)."""
+
+    def message(username: str, token: str) -> bytes:
+        # RFC 5801 §4: "=" and "," have a meaning of their own in this header.
+        name = username.replace("=", "=3D").replace(",", "=2C")
+        return f"n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01".encode()
+
+    # RFC 7628 §3.2.3: the client sends a single %x01.
+    return Mechanism("OAUTHBEARER", message, base64.b64encode(b"\x01"))
+
+
+class TokenRefused(SourceRefused):
+    """The server does not take an access token: it has expired, was revoked, or gives no right to this mailbox."""
 
 
 async def login(session: Session, username: str, password: str, capabilities: frozenset[str], *, secure: bool) -> None:
@@ -48,14 +78,50 @@ async def login(session: Session, username: str, password: str, capabilities: fr
         raise _refusal(exchange, username, password)
 
 
+async def login_by_token(session: Session, settings: ImapSettings, token: str, capabilities: frozenset[str]) -> None:
+    """Log in with an access token. Raises TokenRefused, SourceRefused where the server takes none, SourceError."""
+    username = settings.username
+    known = (oauthbearer(settings.host, settings.port), XOAUTH2)
+    mechanism = next((one for one in known if f"AUTH={one.name}" in capabilities), None)
+    if mechanism is None:
+        why = "the server takes no access tokens: it offers neither AUTH=OAUTHBEARER nor AUTH=XOAUTH2"
+        raise SourceRefused(why, Cause.LOGIN_IMPOSSIBLE)
+    if _UNSENDABLE.search(username + token) or "\x01" in username + token:
+        raise SourceRefused("username or token hold control characters, or no UTF-8", Cause.LOGIN_IMPOSSIBLE)
+    exchange = await authenticate(session, mechanism, username, token, capabilities)
+    if exchange.status == "OK":
+        return
+    said = grammar.words(exchange.text).replace(token, "…").replace(mechanism.credentials(username, token), "…")
+    if status := _status(exchange.challenge):
+        said = f"{said} ({status})"
+    cause = cause_of_refused_login(exchange.text)
+    if cause is Cause.PASSWORD_REFUSED:
+        raise TokenRefused(
+            f"the server refused the access token of {username}: {said}; if it refuses new ones too, check that the "
+            "token is this user's, that its scopes are those for IMAP, and that IMAP is allowed for the mailbox",
+            Cause.TOKEN_REVOKED,
+        )
+    raise SourceError(f"the server does not let {username} in for now: {said}", cause)
+
+
+def _status(challenge: str) -> str:
+    """What the server says of an error before it ends the exchange (RFC 7628 §3.2.2), as "invalid_token"."""
+    try:
+        answer = json.loads(base64.b64decode(challenge))
+    except (binascii.Error, ValueError, RecursionError):
+        return ""
+    return clean(str(answer.get("status", "")), STATUS_BYTES) if isinstance(answer, dict) else ""
+
+
 async def authenticate(
     session: Session, mechanism: Mechanism, username: str, secret: str, capabilities: frozenset[str]
 ) -> Exchange:
     """Say the mechanism's one message, at once where the server allows that (RFC 4959)."""
     credentials = mechanism.credentials(username, secret)
+    farewell = [] if mechanism.farewell is None else [mechanism.farewell]
     if "SASL-IR" in capabilities:
-        return await session.run("AUTHENTICATE", mechanism.name, credentials)
-    return await session.run("AUTHENTICATE", mechanism.name, reply=credentials.encode("ascii"))
+        return await session.run("AUTHENTICATE", mechanism.name, credentials, replies=farewell)
+    return await session.run("AUTHENTICATE", mechanism.name, replies=[credentials.encode("ascii"), *farewell])
 
 
 def _refusal(exchange: Exchange, username: str, password: str) -> SourceError:

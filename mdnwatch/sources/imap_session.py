@@ -13,7 +13,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from aioimaplib import aioimaplib
@@ -53,14 +53,15 @@ _COUNT = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)\b", re.IGNORECASE)
 class Exchange(aioimaplib.Command):  # type: ignore[misc] # aioimaplib ships no types
     """A command, and what was answered so far; `status` is "" until it is done, then OK, NO or BAD."""
 
-    def __init__(self, name: str, tag: str, *words: str, prefix: str | None, reply: bytes | None) -> None:
+    def __init__(self, name: str, tag: str, *words: str, prefix: str | None, replies: Sequence[bytes]) -> None:
         super().__init__(name, tag, *words, prefix=prefix)
         self.responses: list[Response] = []
         self.size = 0
         self.status = ""
         self.text = ""
         self.continued = False
-        self.reply = reply  # what to send when the server asks to go on
+        self.replies = list(replies)  # what to send, one after the other, whenever the server asks to go on
+        self.challenge = ""  # what the server asked last, in base64 (RFC 9051 §6.2.2)
 
     def __repr__(self) -> str:
         # The words may hold a password.
@@ -138,7 +139,7 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         elif line.startswith(b"* "):
             self._untagged(response)
         elif line.startswith(b"+"):
-            self._continued()
+            self._continued(text_of(line[1:]).strip())
         elif line:
             self._tagged(text_of(line))
 
@@ -177,14 +178,14 @@ class _Protocol(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc] # aioimap
         self.pushes += 1
         self._wake()
 
-    def _continued(self) -> None:
+    def _continued(self, challenge: str) -> None:
         exchange = self._exchange
         if exchange is None:
             return
         if exchange.name == "AUTHENTICATE":
             # RFC 9051 §6.2.2: "*" cancels; a question after the credentials is one that nobody here can answer.
-            self.write(exchange.reply or b"*")
-            exchange.reply = None
+            exchange.challenge = challenge
+            self.write(exchange.replies.pop(0) if exchange.replies else b"*")
         exchange.continued = True
         self._wake()
 
@@ -344,10 +345,10 @@ class Session:
         self._protocol.deaf = False
 
     async def run(
-        self, name: str, *words: str, prefix: str | None = None, reply: bytes | None = None, quick: bool = False
+        self, name: str, *words: str, prefix: str | None = None, replies: Sequence[bytes] = (), quick: bool = False
     ) -> Exchange:
         """Give a command and wait for its end, whichever that is; a `quick` one costs the server no work."""
-        exchange = Exchange(name, self._protocol.new_tag(), *words, prefix=prefix, reply=reply)
+        exchange = Exchange(name, self._protocol.new_tag(), *words, prefix=prefix, replies=replies)
         try:
             self._protocol.begin(exchange)
             await self._expect(exchange, lambda: exchange.done, self._answer if quick else self._silence)
@@ -359,7 +360,7 @@ class Session:
     async def idle(self, seconds: float) -> bool:
         """Wait until the server tells of new mail, at most so long (RFC 2177); False if it refuses to do so."""
         pushes = self._protocol.pushes
-        exchange = Exchange("IDLE", self._protocol.new_tag(), prefix=None, reply=None)
+        exchange = Exchange("IDLE", self._protocol.new_tag(), prefix=None, replies=())
         try:
             self._protocol.begin(exchange)
             await self._expect(exchange, lambda: exchange.continued or exchange.done, self._answer)

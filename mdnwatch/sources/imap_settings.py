@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from mdnwatch.oauth_settings import OAuthSettings
 from mdnwatch.problems import quoted
 from mdnwatch.settings import Backfill, Duration, LocalName, MailAddress, Secret, Size, is_loopback
 from mdnwatch.smtp_client import SmtpSettings
@@ -49,11 +50,13 @@ class ImapSettings(TrustSettings):
     ] = "implicit"
     username: Annotated[str, Field(min_length=1, description="Login name.", examples=["sales@example.org"])]
     password: Annotated[
-        Secret,
+        Secret | None,
         Field(
-            description='{ credential = "NAME" }, { file = "PATH" }, { env = "NAME" }, { command = […] } or a string.'
+            description='{ credential = "NAME" }, { file = "PATH" }, { env = "NAME" }, { command = […] } or a string; '
+            "in its place a table [accounts.oauth], where the server wants tokens."
         ),
     ]
+    oauth: Annotated[OAuthSettings | None, Field(description="In place of the password: a login by OAuth 2.0.")] = None
     addresses: Annotated[
         tuple[MailAddress, ...],
         Field(
@@ -122,7 +125,9 @@ class ImapSettings(TrustSettings):
         username = data.get("username")
         if not data.get("addresses") and isinstance(username, str) and "@" in username:
             filled["addresses"] = (username,)
-        if isinstance(smtp := data.get("smtp"), dict) and not {"username", "password"} & set(smtp):
+        if data.get("oauth") is not None:
+            filled.setdefault("password", None)
+        elif isinstance(smtp := data.get("smtp"), dict) and not {"username", "password"} & set(smtp):
             # Nearly everywhere it is the same login.
             filled["smtp"] = {**smtp, "username": username, "password": data.get("password")}
         return filled
@@ -140,6 +145,23 @@ class ImapSettings(TrustSettings):
                 'use "implicit" or "starttls", or set allow_plaintext = true'
             )
         return tls
+
+    @field_validator("oauth")
+    @classmethod
+    def _in_place_of_a_password(cls, oauth: OAuthSettings | None, info: ValidationInfo) -> OAuthSettings | None:
+        if oauth is not None and info.data.get("password") is not None:
+            raise ValueError("stands beside password: an account has one of the two")
+        return oauth
+
+    @field_validator("smtp")
+    @classmethod
+    def _with_a_login_of_its_own(cls, smtp: SmtpSettings | None, info: ValidationInfo) -> SmtpSettings | None:
+        if smtp is not None and info.data.get("oauth") is not None and "username" not in smtp.model_fields_set:
+            raise ValueError(
+                "mail is submitted with a password only, not with the tokens of oauth: "
+                'give username and password here, or username = "" where the server needs none'
+            )
+        return smtp
 
     @field_validator("sent")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 
 from mdnwatch.errors import Cause, CommitFailed, SourceError
 from mdnwatch.model.outage import Trouble
@@ -100,7 +101,7 @@ def build(settings: MaildirSettings, context: Context) -> MaildirSource:
     return MaildirSource(settings, context)
 
 
-async def check(settings: MaildirSettings) -> Checked:
+async def check(settings: MaildirSettings, _state_dir: Path) -> Checked:
     """Whether the folders are there."""
     lines: list[str] = []
     ok = True

@@ -96,6 +96,22 @@ service lmtp {{
 {extra}
 """
 
+_OAUTH2 = """
+introspection_mode = post
+introspection_url = {url}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+_OAUTH2_PASSDB = """
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {base}/oauth2.conf
+}}
+"""
+
 
 @dataclass
 class Dovecot:
@@ -312,10 +328,12 @@ def dovecot(
     special_use: dict[str, str] | None = None,
     mailboxes: Sequence[str] = (),
     extra: str = "",
+    introspection_url: str = "",
 ) -> Iterator[Dovecot]:
     """A running Dovecot with one user; ended and removed at the end.
 
-    `special_use` maps folders to their use, by default Junk and Sent; `mailboxes` are created without one.
+    `special_use` maps folders to their use, by default Junk and Sent; `mailboxes` are created without one. With an
+    `introspection_url` (RFC 7662) it takes access tokens too.
     """
     if shutil.which("dovecot") is None:
         pytest.skip("dovecot is not installed (packages dovecot-imapd and dovecot-lmtpd)")
@@ -327,6 +345,9 @@ def dovecot(
     server = Dovecot(base, imap, imaps, lmtp, owner, user=user, password=password)
     try:
         certificates(base / "tls")
+        if introspection_url:
+            (base / "oauth2.conf").write_text(_OAUTH2.format(url=introspection_url), "ascii")
+            extra += _OAUTH2_PASSDB.format(base=base)
         _write_configuration(server, special_use, extra)
         for path in (base, *base.rglob("*")):
             os.chown(path, owner.pw_uid, owner.pw_gid)

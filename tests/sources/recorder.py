@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mdnwatch.errors import CommitFailed
@@ -15,6 +16,9 @@ from mdnwatch.sources.base import Context, Source
 from mdnwatch.sources.logins import Logins
 
 PATIENCE_SECONDS = 20.0
+
+# Accounts with a password keep nothing there.
+NO_STATE = Path("/nonexistent")
 
 
 def only(text: bytes, much: Wanted = Wanted.WHOLE) -> Callable[[bytes, bytes], Wanted]:
@@ -34,6 +38,7 @@ class Recorder:
         self.commits_to_fail = 0
         self.unmatched = 0
         self.troubles: list[Trouble | None] = []  # None: read again
+        self.state_dir = NO_STATE
         self.logins = Logins(per_second=10_000.0, per_host=10_000)
         self._news = asyncio.Event()
         self._wanted = wanted or (lambda _header, _body: Wanted.WHOLE)
@@ -62,6 +67,7 @@ class Recorder:
             down=self.troubles.append,
             up=lambda: self.troubles.append(None),
             logins=self.logins,
+            state_dir=self.state_dir,
         )
 
     async def until(self, condition: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:

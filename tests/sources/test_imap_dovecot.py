@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from servers.dovecot import Dovecot, certificates, dovecot
-from sources.recorder import Recorder, running
+from sources.recorder import NO_STATE, Recorder, running
 
 from mdnwatch.mail.wanted import wanted
 from mdnwatch.model.received import Role
@@ -387,7 +387,7 @@ async def test_a_folder_that_is_made_later_is_found(server: Dovecot) -> None:
 async def test_the_trial_says_what_the_server_can_do(server: Dovecot) -> None:
     server.append("INBOX", report(1))
     one = source(server, Recorder())._settings
-    checked = await imap.check(one)
+    checked = await imap.check(one, NO_STATE)
     assert checked.ok
     assert checked.lines == (
         f"logged in at 127.0.0.1:{server.port} as alice@mail.example (without TLS)",
@@ -402,10 +402,10 @@ async def test_the_trial_says_what_the_server_can_do(server: Dovecot) -> None:
 
 @pytest.mark.asyncio
 async def test_the_trial_names_what_is_wrong(server: Dovecot) -> None:
-    wrong = await imap.check(source(server, Recorder(), password="wrong")._settings)
+    wrong = await imap.check(source(server, Recorder(), password="wrong")._settings, NO_STATE)
     assert not wrong.ok
     assert "refused the password" in wrong.lines[0]
-    nowhere = await imap.check(source(server, Recorder(), folders=["INBOX", "Nowhere"])._settings)
+    nowhere = await imap.check(source(server, Recorder(), folders=["INBOX", "Nowhere"])._settings, NO_STATE)
     assert not nowhere.ok
     assert "there is no folder Nowhere" in nowhere.lines
 

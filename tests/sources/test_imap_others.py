@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from servers.other_imap import OtherImap, courier, cyrus
-from sources.recorder import Recorder, running
+from sources.recorder import NO_STATE, Recorder, running
 
 from mdnwatch.model.received import Role
 from mdnwatch.sources import imap
@@ -218,7 +218,7 @@ async def test_what_makes_the_server_unlike_others_is_known(server: OtherImap) -
 @pytest.mark.asyncio
 async def test_the_doctor_finds_it_well(server: OtherImap) -> None:
     found: list[Finding] = []
-    await diagnose(settings(server), found.append)
+    await diagnose(settings(server), found.append, NO_STATE)
     assert [finding for finding in found if finding.verdict is Verdict.WRONG] == []
     notes = [finding.about for finding in found if finding.verdict is Verdict.NOTE]
     assert notes == (["idle"] if server.name == "Courier" else [])

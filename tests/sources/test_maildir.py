@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sources.recorder import Recorder, only, running
+from sources.recorder import NO_STATE, Recorder, only, running
 
 from mdnwatch.errors import Cause
 from mdnwatch.model.outage import Trouble
@@ -441,10 +441,10 @@ async def test_hidden_files_and_directories_are_no_messages(root: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_trial_names_what_is_missing(root: Path) -> None:
-    good = await maildir.check(source(root, Recorder())._settings)
+    good = await maildir.check(source(root, Recorder())._settings, NO_STATE)
     assert good.ok
     assert good.lines == (f"Sent: {root / '.Sent'}", f"INBOX: {root}")
-    bad = await maildir.check(source(root, Recorder(), sent=["Gesendet"])._settings)
+    bad = await maildir.check(source(root, Recorder(), sent=["Gesendet"])._settings, NO_STATE)
     assert not bad.ok
     assert "Gesendet" in bad.lines[0]
     assert "is no Maildir folder" in bad.lines[0]
