@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from mdnwatch import explain, feed, status
+from mdnwatch import explain, feed, status, table
 from mdnwatch.config import Config
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.local_api import Handler, Peer
@@ -61,7 +61,7 @@ class Answers:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """Who answers which command."""
-        return {"status": self._status, "events": self._events, "explain": self._explain}
+        return {"status": self._status, "events": self._events, "explain": self._explain, "table": self._table}
 
     def news(self) -> None:
         """Something was told: those who follow along hear of it at once."""
@@ -89,6 +89,10 @@ class Answers:
         named = explain.accounts_in(facts)
         accounts = [dataclasses.asdict(one) for one in self._standing.health() if one.name in named]
         return {"running": True, "accounts": _jsonable(accounts), **facts}
+
+    async def _table(self, question: Question, peer: Peer) -> Answer:
+        sees = self._visible(peer)
+        return await self._store.read(lambda db: table.page(db, question, sees))
 
     async def _events(self, question: Question, peer: Peer) -> Answer:
         since, limit, wait = (question.get(name) for name in ("since", "limit", "wait"))

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -31,6 +31,10 @@ from mdnwatch.visibility import ALL, Visible
 MAX_RECIPIENTS = 20
 MAX_EVIDENCE = 20
 MAX_REPORTS = 20
+# A case file has all that is known, up to so many recipients and so much evidence: some dozens of MB.
+MAX_RECIPIENTS_IN_CASE = 1000
+MAX_EVIDENCE_IN_CASE = 10_000
+
 # Of the messages to an address the last few are told in full.
 MAX_IN_FULL = 3
 
@@ -52,6 +56,7 @@ class Asker:
     config: Config
     now: datetime
     sees: Visible = ALL
+    whole: bool = False  # for a case file: all of it, up to a bound
 
 
 def stored(question: Mapping[str, Any], asker: Asker) -> Facts:
@@ -64,6 +69,7 @@ def answer(db: sqlite3.Connection, question: Mapping[str, Any], asker: Asker) ->
     """The facts for a question: `query` is a Message-ID, an address or a report_id; or `report` is one just read."""
     if isinstance(report := question.get("report"), Mapping):
         return of_report(db, report, asker)
+    asker = replace(asker, whole=bool(question.get("whole")))
     return of_query(db, str(question.get("query") or "").strip(), asker)
 
 
@@ -71,7 +77,8 @@ def of_query(db: sqlite3.Connection, query: str, asker: Asker) -> Facts:
     """The facts about what a query names; `subject` tells which of message, address, report and nothing that is."""
     key = message_id_key(query)
     messages = [one for one in status.messages_named(db, key) if asker.sees.account(one.account)]
-    reports = list(islice(_reports_naming(db, key, {one.id for one in messages}, asker), MAX_REPORTS))
+    most = MAX_EVIDENCE_IN_CASE if asker.whole else MAX_REPORTS
+    reports = list(islice(_reports_naming(db, key, {one.id for one in messages}, asker), most))
     if messages or reports:
         found = [message_facts(db, one, asker) for one in messages[:MAX_IN_FULL]]
         return {"subject": "message", "query": query, "messages": found, "other_reports": reports}
@@ -107,19 +114,23 @@ def message_facts(
     message: StoredMessage,
     asker: Asker,
     recipients: Iterable[StoredRecipient] | None = None,
-    limit: int = MAX_RECIPIENTS,
 ) -> Facts:
     """What is known of a message and of these recipients of it, or of those that matter most."""
     told = [*sent_queries.recipients_of(db, message.id), *_strangers(db, message)] if recipients is None else recipients
     everybody = sorted(told, key=_by_weight)
-    events = _events(db, message, {one.address for one in everybody[:limit]})
+    limit = MAX_RECIPIENTS_IN_CASE if asker.whole else MAX_RECIPIENTS
+    most = MAX_EVIDENCE_IN_CASE // max(len(everybody[:limit]), 1) if asker.whole else MAX_EVIDENCE
+    events = _events(db, message, {one.address for one in everybody[:limit]}, most)
     silent = {_domain(one) for one in everybody[:limit] if one.addressed and _is_silent(one.state)}
     return {
         **status.message_facts(db, message, []),
         "envelope_id": message.envelope_id,
         "watched_until": time_text(message.sent_at + asker.config.watch_for) if message.sent_at else None,
         "summaries": Counter(one.state.summary for one in everybody if one.addressed),
-        "recipients": [_recipient(db, message, one, events, asker) for one in everybody[:limit]],
+        "recipients": [
+            {**_recipient(db, message, one, asker, most), "told": events.get(one.address, [])}
+            for one in everybody[:limit]
+        ],
         "left_out": max(len(everybody) - limit, 0),
         "events": events.get(None, []),
         "domains": {domain: _habit(db, domain, message, asker) for domain in sorted(silent)},
@@ -163,12 +174,12 @@ def _recipient(
     db: sqlite3.Connection,
     message: StoredMessage,
     recipient: StoredRecipient,
-    events: Mapping[str | None, list[Facts]],
     asker: Asker,
+    most: int,
 ) -> Facts:
     rules = rules_of(asker.config)
     pieces = list(report_queries.evidence_of(db, message.id, recipient.address))
-    shown = _telling(pieces)
+    shown = _telling(pieces, most)
     facts = status.recipient_facts(db, recipient, shown)
     for piece, (_, graded) in zip(facts["evidence"], shown, strict=True):
         piece["report"] = report_facts(db, piece["report_id"], asker)
@@ -178,11 +189,10 @@ def _recipient(
     facts["retry_until"] = time_text(recipient.state.retry_until)
     facts["failed"] = recipient.state.failed
     facts["evidence_left_out"] = len(pieces) - len(shown)
-    facts["told"] = events.get(recipient.address, [])
     return facts
 
 
-def _telling(pieces: Sequence[tuple[Evidence, Graded]]) -> list[tuple[Evidence, Graded]]:
+def _telling(pieces: Sequence[tuple[Evidence, Graded]], most: int) -> list[tuple[Evidence, Graded]]:
     """The pieces that are told, the earlier before the later: one of each kind at least, contradicted or not."""
     in_order = sorted(pieces, key=lambda one: (_at(one[0]), one[0].report_id, one[0].block))
     first = {
@@ -190,7 +200,7 @@ def _telling(pieces: Sequence[tuple[Evidence, Graded]]) -> list[tuple[Evidence, 
     }
     wanted = {len(in_order) - 1 - n for n in first.values()}
     rest = (n for n in range(len(in_order)) if n not in wanted)
-    wanted.update(islice(rest, max(MAX_EVIDENCE - len(wanted), 0)))
+    wanted.update(islice(rest, max(most - len(wanted), 0)))
     return [in_order[n] for n in sorted(wanted)]
 
 
@@ -198,12 +208,14 @@ def _at(piece: Evidence) -> datetime:
     return piece.claimed_at or piece.observed_at
 
 
-def _events(db: sqlite3.Connection, message: StoredMessage, wanted: set[str]) -> dict[str | None, list[Facts]]:
+def _events(
+    db: sqlite3.Connection, message: StoredMessage, wanted: set[str], most: int
+) -> dict[str | None, list[Facts]]:
     """The events of these recipients, and under None those of the message."""
     found: dict[str | None, list[Facts]] = {}
     for event in explain_queries.events_of(db, message.id):
         known = found.setdefault(event.recipient, []) if event.recipient in {None, *wanted} else None
-        if known is not None and len(known) < MAX_EVIDENCE:
+        if known is not None and len(known) < most:
             known.append(
                 {
                     "id": event.id,

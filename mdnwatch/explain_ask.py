@@ -27,6 +27,11 @@ def facts(what: str, config: Config, now: datetime) -> dict[str, Any]:
     return {**_asked(mail.question, config, now), "file": what, "read": mail.facts, "now": explain.time_text(now)}
 
 
+def whole(message_id: str, config: Config, now: datetime) -> dict[str, Any]:
+    """All that is known of a message, for a case file. Raises MdnwatchError."""
+    return _asked({"command": "explain", "query": message_id, "whole": True}, config, now)
+
+
 def _is_file(what: str) -> bool:
     """Whether a file is meant: what has angle brackets is a Message-ID, whatever the directory holds."""
     if what == STANDARD_INPUT:

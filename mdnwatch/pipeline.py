@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -74,6 +75,7 @@ class ReadReport:
     place: Place
     report: StoredReport
     evidence: tuple[Evidence, ...]
+    sha256: str | None = None  # of the mail itself, where all of it was fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Unusable:
     place: Place
     report_id: str
     reason: str
+    sha256: str | None = None
 
 
 Item = ReadReport | ReadSent | Unusable
@@ -243,7 +246,7 @@ def _report_item(
     identifier = report_id(report.head, report.report_part)
     if isinstance(report, Malformed):
         is_ours = is_about_own((), message.data)
-        return None if is_ours else Unusable(message.place, identifier, report.reason)
+        return None if is_ours else Unusable(message.place, identifier, report.reason, sha256_of(message))
     kept = stored(
         report,
         identifier,
@@ -259,7 +262,12 @@ def _report_item(
             return None
     elif message.size > len(message.data):
         kept = replace(kept, defects=(*kept.defects, CUT))
-    return ReadReport(message.place, kept, extract(report, identifier, message.received_at))
+    return ReadReport(message.place, kept, extract(report, identifier, message.received_at), sha256_of(message))
+
+
+def sha256_of(message: RawMessage) -> str | None:
+    """The SHA-256 of a mail as its server or file has it, in hexadecimal; None where not all of it was fetched."""
+    return hashlib.sha256(message.data).hexdigest() if len(message.data) == message.size else None
 
 
 def _checked(item: Item, checks: Checks) -> Item:
@@ -344,9 +352,9 @@ def _record_item(unit: Unit, item: Item) -> Outcome:
         record_sent(unit, item.sent, follow=item.follow)
         return Outcome(item, "sent")
     if isinstance(item, Unusable):
-        record_malformed(unit, item.report_id, item.place, item.reason)
+        record_malformed(unit, item.report_id, item.place, item.reason, item.sha256)
         return Outcome(item, "malformed")
-    return Outcome(item, record_report(unit, item.report, item.evidence, item.place))
+    return Outcome(item, record_report(unit, item.report, item.evidence, item.place, item.sha256))
 
 
 def _came_at_once(outcome: Outcome) -> bool:

@@ -133,10 +133,12 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
     _fold_stale(unit)
 
 
-def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place) -> str:
+def record_report(
+    unit: Unit, report: StoredReport, evidence: Sequence[Evidence], seen_at: Place, sha256: str | None = None
+) -> str:
     """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before.
 
-    Of a reply that answers no known message nothing is kept but hashes: "held".
+    Of a reply that answers no known message nothing is kept but hashes: "held". `sha256` is that of the mail there.
     """
     found = _named(unit, report)
     choice = _choose(unit, report, found)
@@ -148,13 +150,13 @@ def record_report(unit: Unit, report: StoredReport, evidence: Sequence[Evidence]
         report = replace(report, keys=tuple(key for key in report.keys if key.key in found))
     if report_queries.insert_report(unit.db, report, _matched(choice), unit.now):
         report_queries.add_keys(unit.writes, report)
-        report_queries.add_sighting(unit.writes, report.id, seen_at)
+        report_queries.add_sighting(unit.writes, report.id, seen_at, sha256)
         _place_pieces(unit, report, choice, [(piece, None) for piece in evidence])
         if isinstance(choice, Ambiguous):
             _tell_ambiguous(unit, report, choice)
         return _matched(choice).outcome
     unit.write_later()
-    report_queries.add_sighting(unit.db, report.id, seen_at)
+    report_queries.add_sighting(unit.db, report.id, seen_at, sha256)
     _unite_checks(unit, report)
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
         for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
@@ -175,12 +177,12 @@ def _unite_checks(unit: Unit, report: StoredReport) -> None:
         place(unit, known)
 
 
-def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str) -> None:
+def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str, sha256: str | None = None) -> None:
     """Keep and tell that a message declares a report and holds none that can be used."""
     if report_queries.insert_malformed(unit.db, report_id, seen_at, reason, unit.now):
         data = {"account": seen_at.account, "folder": seen_at.folder, "reason": reason}
         tell_of_report(unit, EventType.REPORT_MALFORMED, report_id, seen_at.account, data)
-    report_queries.add_sighting(unit.db, report_id, seen_at)
+    report_queries.add_sighting(unit.db, report_id, seen_at, sha256)
 
 
 def place(unit: Unit, report: StoredReport) -> str:

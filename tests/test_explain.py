@@ -26,6 +26,7 @@ from facts import SENT_AT, head, mdn, sent_message
 
 from mdnwatch import explain, explain_file
 from mdnwatch.explanation import show, whole
+from mdnwatch.explanation.say import Clock
 from mdnwatch.mail.reader import read
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.correlation import Rung
@@ -77,14 +78,14 @@ def test_every_kind_reason_rung_and_grade_has_its_words() -> None:
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_no_line_is_wider_than_the_terminal_but_where_a_word_is(width: int) -> None:
     for situation in SITUATIONS.values():
-        for line in show.lines(whole.explain(facts_of(situation), NOW), width):
+        for line in show.lines(whole.explain(facts_of(situation), Clock(NOW)), width):
             text = "".join(part for part, _ in line)
             assert len(text) <= width or " " not in text.strip().split("  ")[-1].strip()
 
 
 @pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS)
 def test_for_programs_the_facts_are_json_with_what_was_said_of_them(situation: Situation) -> None:
-    told = json.loads(json.dumps(whole.for_programs(facts_of(situation), NOW)))
+    told = json.loads(json.dumps(whole.for_programs(facts_of(situation), Clock(NOW))))
     assert told["subject"] in {"message", "address", "report", "file", "nothing"}
     assert told["says"]
     assert all(say["code"] and say["text"] for say in told["says"])
@@ -125,7 +126,7 @@ def test_a_report_is_found_by_its_id_as_an_event_names_it(db: sqlite3.Connection
     receipt = mdn(head())
     record(db, config_of({}), [sent_message(), receipt], NOW)
     facts = asked(db, report_id(receipt.head, receipt.report_part))
-    text = "\n".join(say.text for section in whole.explain(facts, NOW) for say in section.says)
+    text = "\n".join(say.text for section in whole.explain(facts, Clock(NOW)) for say in section.says)
     assert f'matched it with "Offer" {OFFER}' in text
 
 

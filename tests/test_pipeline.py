@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -159,6 +160,16 @@ async def test_the_same_report_in_two_accounts_is_one_event_and_two_sightings(wo
     await world.handle(received(MDN.replace(b"\n", b"\r\n"), uid=9, account="office"))
     assert await world.events() == ["recipient.displayed"]
     assert await world.rows("SELECT account FROM sighting ORDER BY account") == [("office",), ("sales",)]
+
+
+@pytest.mark.asyncio
+async def test_the_sha256_of_a_mail_is_kept_where_all_of_it_was_fetched(world: World) -> None:
+    whole, crlf = received(MDN), received(MDN.replace(b"\n", b"\r\n"), uid=2)
+    cut, bad = replace(received(MDN, uid=3), size=len(MDN) + 1), received(UNUSABLE, uid=4)
+    await world.handle(whole, crlf, cut, bad)
+    digests = [hashlib.sha256(one.data).hexdigest() for one in (whole, crlf, bad)]
+    kept = dict(await world.rows("SELECT uid, sha256 FROM sighting"))
+    assert kept == {1: digests[0], 2: digests[1], 3: None, 4: digests[2]}
 
 
 @pytest.mark.asyncio

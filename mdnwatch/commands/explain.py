@@ -26,10 +26,12 @@ def explain_it(
     from mdnwatch import explain_ask
     from mdnwatch.config import load
     from mdnwatch.explanation import show, whole
+    from mdnwatch.explanation.say import Clock
 
     now = datetime.now(UTC)
+    clock = Clock(now)
     facts = explain_ask.facts(what, load(config), now)
     if as_json:
-        typer.echo(json.dumps(whole.for_programs(facts, now), ensure_ascii=False))
+        typer.echo(json.dumps(whole.for_programs(facts, clock), ensure_ascii=False))
     else:
-        show.show(whole.explain(facts, now), sys.stdout)
+        show.show(whole.explain(facts, clock), sys.stdout)

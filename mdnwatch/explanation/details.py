@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 
 from mdnwatch.event_words import STYLES
-from mdnwatch.explanation.say import Facts, Section, filled, on, rule_of
+from mdnwatch.explanation.say import Clock, Facts, Section, filled, on, rule_of
 from mdnwatch.explanation.verdict import reasons_of
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.correlation import Rung
@@ -35,20 +34,20 @@ _REPORTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def of_recipient(recipient: Facts, now: datetime) -> Iterator[Section]:
+def of_recipient(recipient: Facts, clock: Clock) -> Iterator[Section]:
     """A section for each piece of evidence about a recipient."""
     for number, piece in enumerate(recipient["evidence"], start=1):
         heading = f"{recipient['address']}, {number}. {piece['kind'].replace('_', ' ')}"
-        yield Section(heading, labelled=tuple(_piece(recipient, piece, now)), style=STYLES.get(piece["kind"], ""))
+        yield Section(heading, labelled=tuple(_piece(recipient, piece, clock)), style=STYLES.get(piece["kind"], ""))
     if recipient["evidence_left_out"]:
         yield Section(f"{recipient['address']}: {recipient['evidence_left_out']:,} more of the same kinds")
 
 
-def _piece(recipient: Facts, piece: Facts, now: datetime) -> Iterator[tuple[str, str]]:
+def _piece(recipient: Facts, piece: Facts, clock: Clock) -> Iterator[tuple[str, str]]:
     rule = rule_of(piece)
     yield "Rule", f"{filled(rule.means, recipient['address'], piece)} [{rule.source}]"
-    yield "Claimed", f"{on(piece['claimed_at'], now)}, by the report itself" if piece["claimed_at"] else "no time"
-    yield "Observed", f"{on(piece['observed_at'], now)}, when your mail server took the report in"
+    yield "Claimed", f"{on(piece['claimed_at'], clock)}, by the report itself" if piece["claimed_at"] else "no time"
+    yield "Observed", f"{on(piece['observed_at'], clock)}, when your mail server took the report in"
     yield "Matched", matched(piece["rung"])
     reasons = reasons_of(piece)
     yield "Trusted", f"{GRADES[Grade(piece['grade'])]}{': ' if reasons else ''}{'; '.join(reasons)}"

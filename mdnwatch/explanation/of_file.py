@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from types import MappingProxyType
 
 from mdnwatch.explanation import details, verdict
-from mdnwatch.explanation.say import Facts, Say, Section, counted, listed, on
+from mdnwatch.explanation.say import Clock, Facts, Say, Section, counted, listed, on
 from mdnwatch.model.text import clean
 
 _KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -75,34 +74,34 @@ WHY_NOT: Mapping[str, Say] = MappingProxyType(
 )
 
 
-def verdicts(facts: Facts, now: datetime) -> Iterator[Section]:
+def verdicts(facts: Facts, clock: Clock) -> Iterator[Section]:
     """What a mail as a file is, and what is known of it."""
     read, found, own = facts["read"], facts.get("known"), facts.get("own") or []
     if own:
         text = f"It is no report, but a message of yours: {own[0]['message_id']}. This is what is known of it:"
         yield Section(clean(facts["file"]), (Say("own-message", text),), style="bold")
-        yield from _message(own[0], now)
+        yield from _message(own[0], clock)
         return
-    yield Section(clean(facts["file"]), tuple(_what(read, now)), style="bold")
+    yield Section(clean(facts["file"]), tuple(_what(read, clock)), style="bold")
     if found:
-        yield from known(found, now)
+        yield from known(found, clock)
     elif facts.get("choice") or read["malformed"]:
-        yield Section("Not known to mdnwatch", tuple(_would(facts, now)))
+        yield Section("Not known to mdnwatch", tuple(_would(facts, clock)))
 
 
-def detailed(facts: Facts, now: datetime) -> Iterator[Section]:
+def detailed(facts: Facts, clock: Clock) -> Iterator[Section]:
     """What a report as a file names and tells."""
     if facts["read"]["report_id"] and not facts.get("own"):
-        yield Section("What it says", labelled=tuple(_read(facts, now)))
+        yield Section("What it says", labelled=tuple(_read(facts, clock)))
 
 
-def _what(read: Facts, now: datetime) -> Iterator[Say]:
+def _what(read: Facts, clock: Clock) -> Iterator[Say]:
     if read["malformed"]:
         yield Say("malformed", f"It cannot be used as a report. {read['malformed']}", "RFC 6522 §3")
     elif read["kind"] in _KINDS:
         words, source = _KINDS[read["kind"]]
         form = f", in the format {read['format']}" if read["format"] not in {None, "reply"} else ""
-        dated = f", dated {on(read['dated'], now)}" if read["dated"] else ""
+        dated = f", dated {on(read['dated'], clock)}" if read["dated"] else ""
         sender = read["from"] or "nobody that it names"
         yield Say(read["kind"], f"It is {words}{form}. It comes from {sender}{dated}.", source)
     else:
@@ -112,7 +111,7 @@ def _what(read: Facts, now: datetime) -> Iterator[Say]:
         yield say._replace(text=say.text.format(media_type=read["media_type"], sender=read["from"]))
 
 
-def known(report: Facts, now: datetime) -> Iterator[Section]:
+def known(report: Facts, clock: Clock) -> Iterator[Section]:
     """What became of a report that is known."""
     if report["outcome"] == "held":
         text = (
@@ -125,19 +124,19 @@ def known(report: Facts, now: datetime) -> Iterator[Section]:
         name = f'"{clean(message["subject"])}" {message["message_id"]}'
         text = f"mdnwatch knows it, and matched it with {name}: {details.matched(report['rung'])}."
         yield Section("Known", (Say("known", text),))
-        yield from _message(message, now)
+        yield from _message(message, clock)
     else:
-        yield Section("Known", (unplaced(report, now),))
+        yield Section("Known", (unplaced(report, clock),))
 
 
-def _message(message: Facts, now: datetime) -> Iterator[Section]:
+def _message(message: Facts, clock: Clock) -> Iterator[Section]:
     for recipient in message["recipients"]:
-        yield verdict.section(recipient, message, now)
+        yield verdict.section(recipient, message, clock)
 
 
-def unplaced(report: Facts, now: datetime) -> Say:
+def unplaced(report: Facts, clock: Clock) -> Say:
     """Why a known report changes no state."""
-    seen = f"first seen {on(report['first_seen'], now)}"
+    seen = f"first seen {on(report['first_seen'], clock)}"
     if report["outcome"] == "malformed":
         text = f"A mail ({seen}) declares itself a report and holds none that can be used: {report['malformed']}"
         return Say("malformed", text, "RFC 6522 §3")
@@ -170,9 +169,9 @@ def _tells(report: Facts) -> str:
     return f"tells {', '.join(said)}{more}" if said else "tells nothing that can be used"
 
 
-def _would(facts: Facts, now: datetime) -> Iterator[Say]:
+def _would(facts: Facts, clock: Clock) -> Iterator[Say]:
     """What would become of a report that is not known, if it came to a mailbox that is watched."""
-    text = f"mdnwatch has not seen this mail until {on(facts['now'], now)}; looking at it here changes nothing."
+    text = f"mdnwatch has not seen this mail until {on(facts['now'], clock)}; looking at it here changes nothing."
     yield Say("unknown-report", text)
     choice = facts.get("choice")
     if choice is None:
@@ -196,10 +195,10 @@ def _would(facts: Facts, now: datetime) -> Iterator[Say]:
         yield Say("names-nothing", "It names no message at all, so that it can be matched with none.")
 
 
-def _read(facts: Facts, now: datetime) -> Iterator[tuple[str, str]]:
+def _read(facts: Facts, clock: Clock) -> Iterator[tuple[str, str]]:
     """What a report names and tells."""
     for piece in facts["read"]["pieces"]:
-        when = f", {on(piece['claimed_at'], now)}" if piece["claimed_at"] else ""
+        when = f", {on(piece['claimed_at'], clock)}" if piece["claimed_at"] else ""
         yield "Tells", f"{piece['kind'].replace('_', ' ')} for {piece['recipient'] or 'nobody in particular'}{when}"
         for line in details.quoted(piece["fields"]):
             yield "Quoted", line

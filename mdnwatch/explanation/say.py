@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mdnwatch.event_words import moment, program_of
@@ -12,6 +12,13 @@ from mdnwatch.model.reasons import Reason
 from mdnwatch.model.rule_words import FAILURES, HANDOVER, MEMBER, REFUSAL, RULES, Rule
 
 Facts = Mapping[str, Any]
+
+
+class Clock(NamedTuple):
+    """When an explanation is given, aware UTC; `kept`: it will be read later, so nothing in it is "an hour ago"."""
+
+    now: datetime
+    kept: bool = False
 
 
 class Say(NamedTuple):
@@ -76,9 +83,12 @@ def time_of(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def on(text: str | None, now: datetime) -> str:
+def on(text: str | None, clock: Clock) -> str:
     """A time of the facts in words."""
-    return moment(time_of(text), now)
+    time = time_of(text)
+    if clock.kept and time is not None:
+        return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return moment(time, clock.now)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

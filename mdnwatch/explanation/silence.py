@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mdnwatch.event_words import how_long
-from mdnwatch.explanation.say import Facts, Say, counted, on, time_of
+from mdnwatch.explanation.say import Clock, Facts, Say, counted, on, time_of
 
 # Fewer requests than this tell nothing of a habit.
 FEW = 5
@@ -15,7 +15,7 @@ FEW = 5
 EARLY = timedelta(hours=24)
 
 
-def silence(recipient: Facts, message: Facts, now: datetime) -> Iterator[Say]:
+def silence(recipient: Facts, message: Facts, clock: Clock) -> Iterator[Say]:
     """What it means that no receipt, or nothing at all, has come from a recipient."""
     who, requested = recipient["address"], message["requested"]
     if recipient["summary"] == "unknown":
@@ -28,7 +28,7 @@ def silence(recipient: Facts, message: Facts, now: datetime) -> Iterator[Say]:
     if requested["mdn"]:
         yield _habit(who, message)
     sent_at = time_of(message["sent_at"])
-    if sent_at is not None and timedelta(0) <= now - sent_at < EARLY:
+    if sent_at is not None and timedelta(0) <= clock.now - sent_at < EARLY:
         yield Say("early", "It was sent less than a day ago: it is early to expect anything.")
 
 
@@ -86,23 +86,23 @@ def _habit(who: str, message: Facts) -> Say:
     return Say("habit", f"{text} ({rate} %): {verdict}.")
 
 
-def waiting(recipient: Facts, now: datetime) -> Iterator[Say]:
+def waiting(recipient: Facts, clock: Clock) -> Iterator[Say]:
     """What was told of a recipient's silence."""
     overdue = [event for event in recipient["told"] if event["type"] == "recipient.overdue"]
     if overdue:
         last = overdue[-1]
         after = f", {how_long(last['after_seconds'])} after it was sent" if "after_seconds" in last else ""
-        yield Say("overdue", f"It is overdue: that nothing was heard was told on {on(last['at'], now)}{after}.")
+        yield Say("overdue", f"It is overdue: that nothing was heard was told on {on(last['at'], clock)}{after}.")
 
 
-def settled(message: Facts, now: datetime) -> Say | None:
+def settled(message: Facts, clock: Clock) -> Say | None:
     """That nothing more is awaited of the whole message, and why."""
     if not message["settled"]:
         return None
     at = next((event["at"] for event in message["events"] if event["type"] == "message.settled"), None)
     until = time_of(message["watched_until"])
-    told = f" (told on {on(at, now)})" if at else ""
-    if until is not None and until <= now:
+    told = f" (told on {on(at, clock)})" if at else ""
+    if until is not None and until <= clock.now:
         text = f"The message is settled{told}: its watch is over. A report that still comes is told all the same."
     else:
         text = f"The message is settled{told}: every recipient has said what it will say, or cannot be reached."

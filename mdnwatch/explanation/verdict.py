@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 
 from mdnwatch.explanation.say import (
+    Clock,
     Facts,
     Say,
     Section,
@@ -42,26 +43,26 @@ _WARNINGS: Mapping[str, str] = {
 MAX_NAMED = 5
 
 
-def of_recipient(recipient: Facts, message: Facts, now: datetime) -> Iterator[Say]:
+def of_recipient(recipient: Facts, message: Facts, clock: Clock) -> Iterator[Say]:
     """All that is to be said of a recipient of a message, the answer to "what became of it?" first."""
     lead = lead_of(recipient)
     if lead is not None:
-        yield _told(recipient, lead, now)
+        yield _told(recipient, lead, clock)
         yield trust(lead)
     if not recipient["addressed"]:
         yield _never_addressed(recipient)
-    yield from _flags(recipient, lead, now)
-    yield from _also(recipient, lead, now)
-    yield from _set_aside(recipient, now)
+    yield from _flags(recipient, lead, clock)
+    yield from _also(recipient, lead, clock)
+    yield from _set_aside(recipient, clock)
     if recipient["addressed"] and recipient["reading"] == "none" and recipient["delivery"] != "failed":
-        yield from silence(recipient, message, now)
-    yield from waiting(recipient, now)
+        yield from silence(recipient, message, clock)
+    yield from waiting(recipient, clock)
 
 
-def section(recipient: Facts, message: Facts, now: datetime) -> Section:
+def section(recipient: Facts, message: Facts, clock: Clock) -> Section:
     """What is to be said of a recipient, under a heading that has it in one word."""
     word = one_word(recipient["summary"])
-    return Section(f"{recipient['address']}: {word}", tuple(of_recipient(recipient, message, now)), style="bold")
+    return Section(f"{recipient['address']}: {word}", tuple(of_recipient(recipient, message, clock)), style="bold")
 
 
 def lead_of(recipient: Facts) -> Facts | None:
@@ -73,26 +74,26 @@ def lead_of(recipient: Facts) -> Facts | None:
     return min(found, key=lambda piece: bool(piece["member"]), default=None)
 
 
-def _told(recipient: Facts, lead: Facts, now: datetime) -> Say:
+def _told(recipient: Facts, lead: Facts, clock: Clock) -> Say:
     rule, who = rule_of(lead), recipient["address"]
-    parts = [filled(rule.says, who, lead), _when(lead, now)]
+    parts = [filled(rule.says, who, lead), _when(lead, clock)]
     words = server_words(lead) if lead["kind"] in {Kind.FAILED, Kind.DELAYED} else ""
     if words:
         parts.append(f'Its words: "{words}".')
     if lead["kind"] == Kind.FAILED and "disposition" not in lead["fields"]:
         parts.append(failure(lead)[1])
     if lead["retry_until"]:
-        parts.append(f"It will try until {on(lead['retry_until'], now)}.")
+        parts.append(f"It will try until {on(lead['retry_until'], clock)}.")
     if lead["return_date"]:
-        parts.append(_absence(lead["return_date"], now.date()))
+        parts.append(_absence(lead["return_date"], clock.now.date()))
     parts.append(filled(rule.caveat, who, lead))
     return Say(lead["kind"], " ".join(parts), rule.source)
 
 
-def _when(piece: Facts, now: datetime) -> str:
+def _when(piece: Facts, clock: Clock) -> str:
     if piece["claimed_at"]:
-        return f"The report dates this {on(piece['claimed_at'], now)}."
-    return f"The report gives no time; your mail server took it in {on(piece['observed_at'], now)}."
+        return f"The report dates this {on(piece['claimed_at'], clock)}."
+    return f"The report gives no time; your mail server took it in {on(piece['observed_at'], clock)}."
 
 
 def _absence(until: str, today: date) -> str:
@@ -131,7 +132,7 @@ def _never_addressed(recipient: Facts) -> Say:
     return Say("never-addressed", text)
 
 
-def _flags(recipient: Facts, lead: Facts | None, now: datetime) -> Iterator[Say]:
+def _flags(recipient: Facts, lead: Facts | None, clock: Clock) -> Iterator[Say]:
     flags, lead_kind = recipient["flags"], lead["kind"] if lead else None
     if "conflicting" in flags:
         yield Say(
@@ -144,7 +145,7 @@ def _flags(recipient: Facts, lead: Facts | None, now: datetime) -> Iterator[Say]
         yield Say("partly-failed", _members(recipient), "RFC 3464 §2.3.2")
     if "auto_replied" in flags and lead_kind != Kind.AUTO_REPLIED:
         until = recipient.get("return_date")
-        absence = f" {_absence(until, now.date())}" if until else ""
+        absence = f" {_absence(until, clock.now.date())}" if until else ""
         yield Say("auto_replied", f"A machine answered too, as an absence notice does.{absence}", "RFC 3834 §2")
     if "complained" in flags and lead_kind != Kind.COMPLAINED:
         yield Say("complained", f"There is a complaint about it from {recipient['address']}.", "RFC 5965 §7.3")
@@ -161,7 +162,7 @@ def _members(recipient: Facts) -> str:
     )
 
 
-def _also(recipient: Facts, lead: Facts | None, now: datetime) -> Iterator[Say]:
+def _also(recipient: Facts, lead: Facts | None, clock: Clock) -> Iterator[Say]:
     """The kinds of evidence that the first sentence does not rest on."""
     told = {lead["kind"] if lead else None, Kind.AUTO_REPLIED, Kind.COMPLAINED, Kind.WARNING}
     if "partly_failed" in recipient["flags"] and not recipient["failed"]:
@@ -171,15 +172,15 @@ def _also(recipient: Facts, lead: Facts | None, now: datetime) -> Iterator[Say]:
         if piece["accepted"] and piece["kind"] not in told:
             first.setdefault(piece["kind"], piece)
     if first:
-        names = [f"{kind} on {on(piece['claimed_at'] or piece['observed_at'], now)}" for kind, piece in first.items()]
+        names = [f"{kind} on {on(piece['claimed_at'] or piece['observed_at'], clock)}" for kind, piece in first.items()]
         yield Say("also", f"Other reports say: {listed(names)}.")
 
 
-def _set_aside(recipient: Facts, now: datetime) -> Iterator[Say]:
+def _set_aside(recipient: Facts, clock: Clock) -> Iterator[Say]:
     """The reports that changed nothing, and why."""
     aside = [piece for piece in recipient["evidence"] if not piece["accepted"]]
     for piece in aside[:MAX_NAMED]:
-        what = f"A report of {reporter(piece)} claims {piece['kind']}, dated {on(piece['claimed_at'], now)}"
+        what = f"A report of {reporter(piece)} claims {piece['kind']}, dated {on(piece['claimed_at'], clock)}"
         if piece["grade"] == Grade.CONTRADICTED:
             because = "; ".join(reasons_of(piece))
             text = (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from mdnwatch.explanation import details, of_file, verdict
-from mdnwatch.explanation.say import Facts, Say, Section, counted, on, one_word
+from mdnwatch.explanation.say import Clock, Facts, Say, Section, counted, on, one_word
 from mdnwatch.explanation.silence import settled
 from mdnwatch.model.text import clean
 
@@ -31,32 +30,33 @@ NOTHING = (
 )
 
 
-def explain(facts: Facts, now: datetime) -> Iterator[Section]:
-    """The sections of an explanation, in order; `now` is aware UTC."""
-    yield from _verdicts(facts, now)
-    yield from _mind(facts, now)
-    known = list(_details(facts, now))
+def explain(facts: Facts, clock: Clock) -> Iterator[Section]:
+    """The sections of an explanation, in order."""
+    yield from verdicts(facts, clock)
+    yield from _mind(facts, clock)
+    known = list(details_of(facts, clock))
     if known:
         yield Section("How this is known", style="bold underline")
         yield from known
 
 
-def for_programs(facts: Facts, now: datetime) -> dict[str, Any]:
+def for_programs(facts: Facts, clock: Clock) -> dict[str, Any]:
     """The facts with what was said of them: `says` has each statement's code, text and source, under its heading."""
     says = [
         {"about": section.heading, "code": say.code, "text": say.text, "source": say.source or None}
-        for section in explain(facts, now)
+        for section in explain(facts, clock)
         for say in section.says
     ]
     return {**facts, "says": says}
 
 
-def _verdicts(facts: Facts, now: datetime) -> Iterator[Section]:
+def verdicts(facts: Facts, clock: Clock) -> Iterator[Section]:
+    """What is known, in a few sentences for each recipient."""
     subject = facts["subject"]
     if subject == "file":
-        yield from of_file.verdicts(facts, now)
+        yield from of_file.verdicts(facts, clock)
     elif subject == "report":
-        yield from of_file.known(facts["known"], now)
+        yield from of_file.known(facts["known"], clock)
     elif subject == "nothing":
         name = clean(facts["query"])
         text = f"Nothing is known of {name}: no message with this Message-ID, and none to this address."
@@ -65,43 +65,44 @@ def _verdicts(facts: Facts, now: datetime) -> Iterator[Section]:
         if subject == "address":
             yield _to_address(facts)
         for message in facts["messages"]:
-            yield from of_message(message, now)
+            yield from of_message(message, clock)
         if facts.get("others"):
-            yield Section("Earlier messages to this address", labelled=tuple(_earlier(facts["others"], now)))
+            yield Section("Earlier messages to this address", labelled=tuple(_earlier(facts["others"], clock)))
         if facts.get("other_reports"):
-            says = [of_file.unplaced(report, now) for report in facts["other_reports"]]
+            says = [of_file.unplaced(report, clock) for report in facts["other_reports"]]
             none = () if facts["messages"] else (NO_COPY,)
             yield Section("Reports that name it and were not counted", (*none, *says))
 
 
-def _details(facts: Facts, now: datetime) -> Iterator[Section]:
+def details_of(facts: Facts, clock: Clock) -> Iterator[Section]:
+    """How it is known: a section for each report about each recipient."""
     if facts["subject"] == "file":
-        yield from of_file.detailed(facts, now)
+        yield from of_file.detailed(facts, clock)
     known = facts.get("known") or {}
     for message in (*facts.get("messages", ()), *facts.get("own", ()), *filter(None, [known.get("message")])):
         for recipient in message["recipients"]:
-            yield from details.of_recipient(recipient, now)
+            yield from details.of_recipient(recipient, clock)
     yield from details.others([*facts.get("other_reports", ()), *([known] if "report_id" in known else [])])
 
 
-def of_message(message: Facts, now: datetime) -> Iterator[Section]:
+def of_message(message: Facts, clock: Clock) -> Iterator[Section]:
     """What is known of each recipient of a message, under the message's own line."""
     title = f'Message "{clean(message["subject"])}"' if message["subject"] else "A message without a subject"
-    yield Section(title, tuple(_about(message, now)), style="bold")
+    yield Section(title, tuple(_about(message, clock)), style="bold")
     for recipient in message["recipients"]:
-        yield verdict.section(recipient, message, now)
+        yield verdict.section(recipient, message, clock)
     if message["left_out"]:
         text = f"And {counted(message['left_out'], 'other recipient')}: `mdnwatch explain ADDRESS` tells of one."
         yield Section("", (Say("left-out", text),))
-    if (said := settled(message, now)) is not None:
+    if (said := settled(message, clock)) is not None:
         yield Section("", (said,))
 
 
-def _about(message: Facts, now: datetime) -> Iterator[Say]:
+def _about(message: Facts, clock: Clock) -> Iterator[Say]:
     asked = ["a read receipt"] if message["requested"]["mdn"] else []
     if message["requested"]["dsn"]:
         asked.append(f"delivery reports ({', '.join(message['requested']['dsn'])})")
-    sent = f"sent {on(message['sent_at'], now)} by {message['from']} (account {message['account']})"
+    sent = f"sent {on(message['sent_at'], clock)} by {message['from']} (account {message['account']})"
     text = (
         f"{message['message_id']}, {sent}. It asked for {' and '.join(asked) or 'nothing, as far as its copy shows'}."
     )
@@ -131,12 +132,12 @@ def _to_address(facts: Facts) -> Section:
     return Section(f"Mail to {clean(facts['query'])}", (Say("address", text),), style="bold")
 
 
-def _earlier(others: Sequence[Facts], now: datetime) -> Iterator[tuple[str, str]]:
+def _earlier(others: Sequence[Facts], clock: Clock) -> Iterator[tuple[str, str]]:
     for one in others:
-        yield "", f"{on(one['sent_at'], now)}: {one_word(one['summary'])}, {one['message_id']}"
+        yield "", f"{on(one['sent_at'], clock)}: {one_word(one['summary'])}, {one['message_id']}"
 
 
-def _mind(facts: Facts, now: datetime) -> Iterator[Section]:
+def _mind(facts: Facts, clock: Clock) -> Iterator[Section]:
     """What keeps the answer from being up to date."""
     says = []
     if facts.get("running") is False:
@@ -145,7 +146,7 @@ def _mind(facts: Facts, now: datetime) -> Iterator[Section]:
     for account in facts.get("accounts", ()):
         if account["state"] != "up":
             cause = f": {account['cause']}" if account["cause"] else ""
-            since = f" since {on(account['since'], now)}" if account["since"] else ""
+            since = f" since {on(account['since'], clock)}" if account["since"] else ""
             text = (
                 f"Account {account['name']} is {account['state']}{since}{cause}. What arrives there is not known now."
             )

@@ -102,12 +102,12 @@ def insert_malformed(db: sqlite3.Connection, report_id: str, place: Place, reaso
     return cursor.rowcount == 1
 
 
-def add_sighting(db: Writes, report_id: str, place: Place) -> None:
-    """Keep where a report was seen."""
+def add_sighting(db: Writes, report_id: str, place: Place, sha256: str | None = None) -> None:
+    """Keep where a report was seen, and the SHA-256 of the mail there, where all of it was fetched."""
     db.execute(
-        "INSERT INTO sighting (report, account, folder, uidvalidity, uid, name) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO sighting (report, account, folder, uidvalidity, uid, name, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
-        (report_id, place.account, place.folder, place.uidvalidity, place.uid, place.name),
+        (report_id, place.account, place.folder, place.uidvalidity, place.uid, place.name, sha256),
     )
 
 

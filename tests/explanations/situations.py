@@ -21,6 +21,7 @@ from facts import OURS, SENT_AT, block, dsn, head, mdn, reply, rfc822, sent_mess
 from mdnwatch import explain, explain_file
 from mdnwatch.config import Config, build
 from mdnwatch.explanation import show, whole
+from mdnwatch.explanation.say import Clock
 from mdnwatch.followups import Followups
 from mdnwatch.model.authenticity import Checks, Dmarc
 from mdnwatch.model.evidence import extract
@@ -122,7 +123,7 @@ def facts_of(situation: Situation, sees: Visible = ALL) -> dict[str, Any]:
 
 def text_of(situation: Situation) -> str:
     """The explanation as it is printed."""
-    sections = whole.explain(facts_of(situation), SENT_AT + situation.after)
+    sections = whole.explain(facts_of(situation), Clock(SENT_AT + situation.after))
     return "".join("".join(text for text, _ in line).rstrip() + "\n" for line in show.lines(sections, WIDTH))
 
 
