@@ -83,7 +83,14 @@ class Tokens:
         access_token, refresh_token, expires_at = map(table.get, ("access_token", "refresh_token", "expires_at"))
         if not _is_token(access_token) or not (refresh_token is None or _is_token(refresh_token)):
             raise ValueError("no tokens")
-        return cls(access_token, refresh_token, datetime.fromisoformat(expires_at) if expires_at else None)
+        return cls(access_token, refresh_token, None if expires_at is None else _aware(expires_at))
+
+
+def _aware(text: object) -> datetime:
+    time = datetime.fromisoformat(str(text))
+    if time.tzinfo is None:
+        raise ValueError("no time zone")
+    return time
 
 
 def _is_token(value: object) -> TypeGuard[str]:

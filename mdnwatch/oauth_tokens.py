@@ -23,7 +23,11 @@ LOOK_SECONDS = 0.05
 
 
 class TokensUnusable(MdnwatchError):
-    """The file of an account's tokens cannot be read or written."""
+    """The file of an account's tokens cannot be read, or holds none."""
+
+
+class TokensNotKept(MdnwatchError):
+    """Tokens cannot be written, or only by another process for now."""
 
 
 class TokenFile:
@@ -40,17 +44,17 @@ class TokenFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unusable(error) from None
+            raise TokensUnusable(self._words(error)) from None
         except ValueError:
             raise TokensUnusable(f"{self.path} holds no tokens: log in again") from None
 
     def save(self, tokens: Tokens) -> None:
-        """Put others in their place, all or nothing. Blocks. Raises TokensUnusable."""
+        """Put others in their place, all or nothing. Blocks. Raises TokensNotKept."""
         try:
             self._make_directory()
             private_file.write(self.path, tokens.to_json() + "\n", owner_of=self._state_dir)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise TokensNotKept(self._words(error)) from None
 
     def _make_directory(self) -> None:
         directory = self.path.parent
@@ -60,14 +64,14 @@ class TokenFile:
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Whoever renews or replaces the tokens does it alone, over all processes. Raises TokensUnusable."""
+        """Whoever renews or replaces the tokens does it alone, over all processes. Raises TokensNotKept."""
         try:
             self._make_directory()
             # What stands there may be a link of somebody with less rights than this process.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             fd = os.open(self.path.with_suffix(".lock"), flags, private_file.MODE)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise TokensNotKept(self._words(error)) from None
         try:
             private_file.give_to_owner(fd, self._state_dir)
             await self._until_taken(fd)
@@ -80,10 +84,10 @@ class TokenFile:
             if _is_taken(fd):
                 return
             await asyncio.sleep(LOOK_SECONDS)
-        raise TokensUnusable(f"{self.path}: another process holds it for more than {LOCK_SECONDS:.0f} s")
+        raise TokensNotKept(f"{self.path}: another process holds it for more than {LOCK_SECONDS:.0f} s")
 
-    def _unusable(self, error: OSError) -> TokensUnusable:
-        return TokensUnusable(f"{error.filename or self.path}: {error.strerror}")
+    def _words(self, error: OSError) -> str:
+        return f"{error.filename or self.path}: {error.strerror}"
 
 
 def _is_taken(fd: int) -> bool:

@@ -198,7 +198,15 @@ def test_tokens_are_kept_for_their_owner_only_under_any_name(tmp_path: Path) -> 
     assert len(list((tmp_path / "oauth").iterdir())) == 4
 
 
-NO_TOKENS = ("", "[]", "{}", '{"access_token": "a\\n"}', '{"access_token": "a", "expires_at": "x"}')
+NO_TOKENS = (
+    "",
+    "[]",
+    "{}",
+    '{"access_token": "a\\n"}',
+    '{"access_token": "a", "expires_at": "x"}',
+    '{"access_token": "a", "expires_at": 1}',
+    '{"access_token": "a", "expires_at": "2026-11-24T20:00:00"}',
+)
 
 
 @pytest.mark.parametrize("text", NO_TOKENS)

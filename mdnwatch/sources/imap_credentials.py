@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from mdnwatch.errors import Cause, ConfigError, SourceError, SourceRefused
 from mdnwatch.oauth import ClientRefused, GrantRevoked, OAuthError, TokenEndpoint, Tokens
 from mdnwatch.oauth_settings import OAuthSettings
-from mdnwatch.oauth_tokens import TokenFile, TokensUnusable
+from mdnwatch.oauth_tokens import TokenFile, TokensNotKept, TokensUnusable
 from mdnwatch.settings import Secret
 from mdnwatch.sources.base import BEAT_SECONDS, beating
 from mdnwatch.sources.imap_client import Client
@@ -88,7 +88,10 @@ class AccessToken:
             if tokens is None or tokens.access_token == refused or not tokens.last(MARGIN, self._now()):
                 tokens = await _to_the_end(self._renewed(tokens, refused), beat)
         except TokensUnusable as error:
+            self._seen = None
             raise SourceRefused(str(error), Cause.SECRET_UNREADABLE) from None
+        except TokensNotKept as error:
+            raise SourceError(str(error), Cause.NOT_STORED) from None
         except ConfigError as error:
             raise SourceRefused(f"client_secret: {error}", Cause.SECRET_UNREADABLE) from None
         except GrantRevoked as error:
@@ -101,7 +104,8 @@ class AccessToken:
 
     async def keep_fresh(self, beat: Beat) -> None:
         """Renew it when it is about to expire. Raises SourceRefused or SourceError."""
-        await self.read(beat)
+        if self._seen is None or not self._seen.last(MARGIN, self._now()):
+            await self.read(beat)
 
     def has_changed(self) -> bool:
         """Whether somebody has logged in anew. Blocks."""

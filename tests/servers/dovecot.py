@@ -104,7 +104,7 @@ active_attribute = active
 active_value = true
 """
 _OAUTH2_PASSDB = """
-auth_mechanisms = plain login xoauth2 oauthbearer
+auth_mechanisms = plain login {mechanisms}
 passdb {{
   driver = oauth2
   mechanisms = xoauth2 oauthbearer
@@ -329,11 +329,12 @@ def dovecot(
     mailboxes: Sequence[str] = (),
     extra: str = "",
     introspection_url: str = "",
+    sasl: str = "xoauth2 oauthbearer",
 ) -> Iterator[Dovecot]:
     """A running Dovecot with one user; ended and removed at the end.
 
     `special_use` maps folders to their use, by default Junk and Sent; `mailboxes` are created without one. With an
-    `introspection_url` (RFC 7662) it takes access tokens too.
+    `introspection_url` (RFC 7662) it takes access tokens too, by `sasl`.
     """
     if shutil.which("dovecot") is None:
         pytest.skip("dovecot is not installed (packages dovecot-imapd and dovecot-lmtpd)")
@@ -347,7 +348,7 @@ def dovecot(
         certificates(base / "tls")
         if introspection_url:
             (base / "oauth2.conf").write_text(_OAUTH2.format(url=introspection_url), "ascii")
-            extra += _OAUTH2_PASSDB.format(base=base)
+            extra += _OAUTH2_PASSDB.format(base=base, mechanisms=sasl)
         _write_configuration(server, special_use, extra)
         for path in (base, *base.rglob("*")):
             os.chown(path, owner.pw_uid, owner.pw_gid)

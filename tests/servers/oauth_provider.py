@@ -44,6 +44,8 @@ class Provider:
     rotates: bool = True  # a refresh token is good once (RFC 9700 §4.14.2)
     consents: bool = True  # what a person would click
     broken: bool = False  # HTTP 503 for whoever wants tokens
+    slow: float = 0.0  # seconds until it answers whoever wants tokens
+    requests: int = 0  # for tokens, so far
     device_polls: list[str] = field(default_factory=list)  # errors before the consent, one after the other
     access: dict[str, float] = field(default_factory=dict)  # access token -> when it expires, monotonic
     refresh: set[str] = field(default_factory=set)
@@ -104,6 +106,7 @@ class Provider:
 
     async def token(self, request: web.Request) -> web.Response:
         """RFC 6749 §3.2."""
+        self.requests += 1
         if self.broken:
             return web.Response(status=503, text="out of order")
         try:
@@ -120,6 +123,7 @@ class Provider:
         except _Refusal as refusal:
             return _error(refusal)
         self.grants.append(grant)
+        await asyncio.sleep(self.slow)
         return web.json_response(self._new_tokens(grant), headers={"Cache-Control": "no-store"})
 
     def _new_tokens(self, grant: str) -> dict[str, object]:

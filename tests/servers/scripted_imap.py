@@ -58,6 +58,7 @@ class ScriptedImap:
     uidvalidity: int = 42  # of folders that have none of their own in `uidvalidities`
     uidvalidities: dict[str, int] = field(default_factory=dict)
     tells_uidnext: bool = True
+    challenge: bytes | None = None  # said to the credentials of an AUTHENTICATE, which is refused after the reply
     injected: bytes = b""  # said in clear text behind the OK of STARTTLS
     glued: bytes = b""  # said once, in one segment with the next tagged answer
     chunk: int = 0  # bytes that are sent at a time; 0 for all at once
@@ -191,10 +192,8 @@ class _Connection:
     async def _polite(self, tag: str, name: str, words: str) -> bytes:
         if name == "IDLE":
             return await self._idle(tag)
-        if name == "AUTHENTICATE" and " " not in words:
-            await self._send(b"+ \r\n")
-            self._server.commands.append((await self._reader.readline()).decode().strip())
-            return f"{tag} OK done\r\n".encode()
+        if name == "AUTHENTICATE":
+            return await self._authenticate(tag, words)
         if name == "STARTTLS" and self._server.tls is not None:
             await self._send(f"{tag} OK begin\r\n".encode() + self._server.injected)
             await self._writer.start_tls(self._server.tls)
@@ -209,7 +208,6 @@ class _Connection:
             "NOOP": self.news,
             "ID": lambda: b"* ID NIL\r\n",
             "LOGIN": bytes,
-            "AUTHENTICATE": bytes,
         }
         if name not in said:
             return f"{tag} BAD what is {name}\r\n".encode()
@@ -221,6 +219,18 @@ class _Connection:
     @property
     def _messages(self) -> dict[int, bytes]:
         return self._server.mailboxes.get(self.folder, {})
+
+    async def _authenticate(self, tag: str, words: str) -> bytes:
+        if " " not in words:
+            await self._ask(b"")
+        if self._server.challenge is None:
+            return f"{tag} OK done\r\n".encode()
+        await self._ask(self._server.challenge)
+        return f"{tag} NO [AUTHENTICATIONFAILED] refused\r\n".encode()
+
+    async def _ask(self, challenge: bytes) -> None:
+        await self._send(b"+ " + challenge + b"\r\n")
+        self._server.commands.append((await self._reader.readline()).decode().strip())
 
     async def _idle(self, tag: str) -> bytes:
         self.idling = True
