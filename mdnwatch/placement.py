@@ -366,18 +366,18 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
     graded: Graded,
     recipient: StoredRecipient,
 ) -> None:
-    after = replace(recipient, state=add(recipient.state, piece))
+    state = add(recipient.state, piece)
     silent = not (report.announce or unit.rules.announce_backfill)
     identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
     sequence = _sequence(unit, identifier, piece, message, graded, recipient, silent=silent)
     is_new = sequence == recipient.sequence + 1
+    after = replace(recipient, state=state, sequence=max(sequence or 0, recipient.sequence))
     if sequence is not None:
-        after = replace(after, sequence=max(sequence, recipient.sequence))
         event = recipient_event(
             identifier=identifier,
             sequence=sequence,
             message=message,
-            recipient=_recipient_facts(unit, recipient, after.state),
+            recipient=_recipient_facts(unit, recipient, state),
             piece=piece,
             graded=graded,
             rung=match.rung.value,
@@ -386,7 +386,7 @@ def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
         _keep_event(unit, event, after, is_new=is_new, silent=silent)
     if after != recipient:
         sent_queries.save_state(unit.db, after)
-    if is_settled(after.state):
+    if is_settled(state):
         _close(unit, message, after, silent=silent)
 
 

@@ -6,7 +6,7 @@ The tables are the rules; a person who does not program can read them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
 from typing import TypeVar
@@ -175,8 +175,7 @@ def add(state: RecipientState, evidence: Evidence) -> RecipientState:
     span = Times(evidence.claimed_at, evidence.claimed_at, evidence.observed_at, evidence.observed_at)
     known = state.times.get(evidence.kind)
     failure = evidence.kind is Kind.FAILED
-    return replace(
-        state,
+    return RecipientState(
         times={**state.times, evidence.kind: known.united(span) if known else span},
         failed=state.failed or (failure and evidence.member is None),
         members=_united(state.members, evidence.member if failure else None),

@@ -235,7 +235,9 @@ def state_content(state: RecipientState) -> str:
 
 def state_from(content: str | None) -> RecipientState:
     """The state of a row; a recipient without evidence has none."""
-    data = orjson.loads(content) if content else {}
+    if content is None:
+        return RecipientState()
+    data = orjson.loads(content)
     return RecipientState(
         times={
             Kind(kind): Times(from_ms(a), from_ms(b), _time(c), _time(d))

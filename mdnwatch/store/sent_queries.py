@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import orjson
 
@@ -187,7 +188,6 @@ def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:
 
 
 def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, str | None, str | None]) -> StoredMessage:
-    requested = orjson.loads(row[6])
     return StoredMessage(
         id=row[0],
         message_id=row[1],
@@ -195,11 +195,18 @@ def _message(row: tuple[int, str, str, str, str, int | None, str, str | None, st
         account=row[3],
         subject=row[4],
         sent_at=from_ms(row[5]),
-        requested=Requested(mdn=requested["mdn"], dsn=tuple(requested["dsn"])),
+        requested=_requested(row[6]),
         envelope_id=row[7],
         reference=row[8],
         metadata=row[9],
     )
+
+
+# Messages differ in it hardly ever.
+@lru_cache(maxsize=16)
+def _requested(content: str) -> Requested:
+    data = orjson.loads(content)
+    return Requested(mdn=data["mdn"], dsn=tuple(data["dsn"]))
 
 
 def _recipient(row: tuple[int, str, int, int, str | None]) -> StoredRecipient:
