@@ -170,7 +170,7 @@ def what_to_try(home: Path) -> Iterator[str]:
     home = Path(shlex.quote(str(home)))
     config, command = f"--config {home / 'config.toml'}", shlex.quote(_command())
     yield f"  {command} status {config}"
-    yield f"  {command} status ghost@builder.example {config}"
+    yield f"  {command} explain ghost@builder.example {config}"
     yield f"  {command} log --where summary=failed {home / 'events.jsonl'}"
     yield f"  {command} parse {home / 'Maildir'}"
     yield f"  ls {home / 'webhooks'}"

@@ -18,6 +18,7 @@ from mdnwatch.config import Config
 from mdnwatch.model.address import split, without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.correlation import Ambiguous, Match, choose, message_id_key
+from mdnwatch.model.event import event_type_of, recipient_event_id
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.state import Delivery, Reading, RecipientState
 from mdnwatch.model.stored import REPLY, StoredReport, evidence_from, from_ms, report_from, to_ms
@@ -116,8 +117,7 @@ def message_facts(
     recipients: Iterable[StoredRecipient] | None = None,
 ) -> Facts:
     """What is known of a message and of these recipients of it, or of those that matter most."""
-    told = [*sent_queries.recipients_of(db, message.id), *_strangers(db, message)] if recipients is None else recipients
-    everybody = sorted(told, key=_by_weight)
+    everybody = sorted(_everybody(db, message) if recipients is None else recipients, key=_by_weight)
     limit = MAX_RECIPIENTS_IN_CASE if asker.whole else MAX_RECIPIENTS
     most = MAX_EVIDENCE_IN_CASE // max(len(everybody[:limit]), 1) if asker.whole else MAX_EVIDENCE
     events = _events(db, message, {one.address for one in everybody[:limit]}, most)
@@ -137,11 +137,16 @@ def message_facts(
     }
 
 
-def _strangers(db: sqlite3.Connection, message: StoredMessage) -> Iterator[StoredRecipient]:
-    """Those of whom nothing but contradicted evidence tells: no row is kept of them."""
-    for address in islice(explain_queries.told_of(db, message.id), sent_queries.MAX_UNADDRESSED * 2):
-        if address is not None and sent_queries.load_recipient(db, message.id, address) is None:
-            yield StoredRecipient(message.id, address, addressed=False, sequence=0, state=RecipientState())
+def _everybody(db: sqlite3.Connection, message: StoredMessage) -> list[StoredRecipient]:
+    """The recipients of a message; and those of whom contradicted evidence alone tells, for whom no row is kept."""
+    kept = sent_queries.recipients_of(db, message.id)
+    known = {recipient.address for recipient in kept}
+    strangers = (one for one in explain_queries.told_of(db, message.id) if one is not None and one not in known)
+    return kept + [_stranger(message, one) for one in islice(strangers, sent_queries.MAX_UNADDRESSED)]
+
+
+def _stranger(message: StoredMessage, address: str) -> StoredRecipient:
+    return StoredRecipient(message.id, address, addressed=False, sequence=0, state=RecipientState())
 
 
 def _by_weight(recipient: StoredRecipient) -> tuple[bool, bool, str]:
@@ -181,15 +186,24 @@ def _recipient(
     pieces = list(report_queries.evidence_of(db, message.id, recipient.address))
     shown = _telling(pieces, most)
     facts = status.recipient_facts(db, recipient, shown)
-    for piece, (_, graded) in zip(facts["evidence"], shown, strict=True):
+    for piece, (evidence, graded) in zip(facts["evidence"], shown, strict=True):
         piece["report"] = report_facts(db, piece["report_id"], asker)
         piece["accepted"] = rules.accepts(graded, message.account)
+        piece["event_id"] = _event_id(message, recipient, evidence) if piece["accepted"] else None
     if not recipient.addressed:
         facts["probable_recipient"] = sent_queries.probable_recipient(db, message.id, recipient.address)
     facts["retry_until"] = time_text(recipient.state.retry_until)
     facts["failed"] = recipient.state.failed
+    facts["domain"] = _domain(recipient)
     facts["evidence_left_out"] = len(pieces) - len(shown)
     return facts
+
+
+def _event_id(message: StoredMessage, recipient: StoredRecipient, piece: Evidence) -> str | None:
+    """The event that a piece of evidence gives; None for a warning, which has none."""
+    if event_type_of(piece.kind) is None:
+        return None
+    return recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
 
 
 def _telling(pieces: Sequence[tuple[Evidence, Graded]], most: int) -> list[tuple[Evidence, Graded]]:
@@ -341,10 +355,8 @@ def _known(db: sqlite3.Connection, report_id: str, asker: Asker) -> Facts | None
         return report_facts(db, report_id, asker)
     placed = islice(report_queries.load_evidence(db, report_id), MAX_RECIPIENTS)
     addresses = dict.fromkeys(where.recipient for _, where in placed if where.recipient is not None)
-    kept = [sent_queries.load_recipient(db, number, one) for one in addresses]
     recipients = [
-        one or StoredRecipient(number, address, addressed=False, sequence=0, state=RecipientState())
-        for address, one in zip(addresses, kept, strict=True)
+        sent_queries.load_recipient(db, number, address) or _stranger(message, address) for address in addresses
     ]
     return {**report_facts(db, report_id, asker), "message": message_facts(db, message, asker, recipients)}
 

@@ -196,6 +196,41 @@ def test_the_configuration_can_be_named_by_the_environment(
         assert f"{tmp_path / 'elsewhere.toml'}: no such file" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["./missing.eml", "missing.eml"])
+def test_explain_says_of_a_file_that_it_is_not_there(command: Command, tmp_path: Path, name: str) -> None:
+    done = command("explain", name, "--config", config(tmp_path))
+    assert (done.returncode, done.stdout) == (EXIT_FAILURE, "")
+    assert "there is no such file" in done.stderr
+
+
+def test_explain_reads_a_mail_from_standard_input_and_tells_programs_in_codes(tmp_path: Path) -> None:
+    fill_database(tmp_path)
+    done = mdnwatch("explain", "-", "--json", "--config", config(tmp_path), stdin=LETTER)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["subject"], told["running"], told["file"]) == ("file", False, "-")
+    assert {say["code"] for say in told["says"]} >= {"ordinary", "declares", "no-report-part"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "say either --case FILE"),
+        (("<1@x>", "--csv"), "leave out the Message-ID"),
+        (("--case", "case.html"), "name its Message-ID"),
+        (("--csv", "--since", "soon"), "is no time"),
+        (("--csv", "--account", "ap"), 'did you mean "app"'),
+    ],
+)
+def test_an_export_that_cannot_be_meant_is_refused_with_the_way_out(
+    command: Command, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    fill_database(tmp_path)
+    done = command("export", *arguments, "--config", config(tmp_path))
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+
+
 def test_status_before_the_first_run_says_so(command: Command, tmp_path: Path) -> None:
     done = command("status", "--config", config(tmp_path))
     assert done.returncode == EXIT_FAILURE

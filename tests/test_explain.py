@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import os
+import pty
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -171,3 +174,18 @@ def test_a_quoted_local_part_with_an_at_sign_has_the_domain_behind_the_last_one(
     record(db, config_of({}), [*habits("there.example", 1, 2), sent_message(recipients=[odd], mdn=True)], NOW)
     facts = asked(db, OFFER)
     assert facts["messages"][0]["domains"]["there.example"]["asked"] == 2
+
+
+def test_on_a_terminal_headings_stand_out_and_elsewhere_all_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    sections = list(whole.explain(facts_of(SITUATIONS["failed"]), Clock(NOW)))
+    plain = io.StringIO()
+    show.show(sections, plain)
+    assert "\x1b" not in plain.getvalue()
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb") as screen:
+        show.show(sections[:2], terminal)
+        terminal.flush()
+        shown = os.read(screen.fileno(), 4096).decode()
+    assert "\x1b[1mMail to bob@there.example" in shown

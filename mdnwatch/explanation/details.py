@@ -57,7 +57,7 @@ def _piece(recipient: Facts, piece: Facts, clock: Clock) -> Iterator[tuple[str, 
         yield "Quoted", line
     yield from of_report(piece["report"])
     for event in recipient["told"]:
-        if event["type"] == f"recipient.{piece['kind']}":
+        if event["id"] == piece["event_id"]:
             yield "Event", f"{event['type']}, {event['id']}{'' if event['told'] else ' (told to nobody: older mail)'}"
 
 
@@ -97,6 +97,8 @@ def of_report(report: Facts) -> Iterator[tuple[str, str]]:
         yield "Defects", ", ".join(report["defects"])
     for place in report["seen_in"]:
         yield "Seen in", place_of(place)
+        if place["sha256"]:
+            yield "SHA-256", f"{place['sha256']}, of the mail there"
     yield "report_id", report["report_id"]
 
 

@@ -26,7 +26,7 @@ def silence(recipient: Facts, message: Facts, clock: Clock) -> Iterator[Say]:
     if recipient["delivery"] in {"unknown", "submitted"}:
         yield _delivery_report([one.lower() for one in requested["dsn"]])
     if requested["mdn"]:
-        yield _habit(who, message)
+        yield _habit(recipient["domain"], message)
     sent_at = time_of(message["sent_at"])
     if sent_at is not None and timedelta(0) <= clock.now - sent_at < EARLY:
         yield Say("early", "It was sent less than a day ago: it is early to expect anything.")
@@ -65,9 +65,8 @@ def _delivery_report(notify: list[str]) -> Say:
     return Say("dsn-not-asked", text, "RFC 5321 §6.1")
 
 
-def _habit(who: str, message: Facts) -> Say:
-    domain = who.rpartition("@")[2]
-    habit = message["domains"].get(domain.lower(), {"asked": 0})
+def _habit(domain: str, message: Facts) -> Say:
+    habit = message["domains"][domain]
     asked = habit["asked"]
     if asked == 0:
         text = (

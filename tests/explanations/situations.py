@@ -5,6 +5,7 @@ Run with names as arguments it writes their texts anew, "all" for every one: rea
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import sys
@@ -90,7 +91,8 @@ def record(db: sqlite3.Connection, config: Config, facts: Iterable[Fact], now: d
             taken_in = (report.head.date or SENT_AT) + timedelta(seconds=5)
             kept = stored(report, identifier, "sales", taken_in, announce=True)
             kept = replace(kept, provenance=replace(kept.provenance, checks=sighted.checks))
-            record_report(unit, kept, extract(report, identifier, taken_in), place)
+            sha256 = hashlib.sha256(identifier.encode()).hexdigest()
+            record_report(unit, kept, extract(report, identifier, taken_in), place, sha256)
 
 
 def tell_silence(db: sqlite3.Connection, config: Config, now: datetime) -> None:
