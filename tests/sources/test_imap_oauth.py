@@ -24,8 +24,9 @@ from mdnwatch.oauth_settings import OAuthSettings
 from mdnwatch.oauth_tokens import TokenFile
 from mdnwatch.sources import imap
 from mdnwatch.sources.base import SourceState
+from mdnwatch.sources.imap_access_token import AccessToken
 from mdnwatch.sources.imap_client import Client
-from mdnwatch.sources.imap_credentials import AccessToken, credentials_of
+from mdnwatch.sources.imap_credentials import credentials_of
 from mdnwatch.sources.imap_login import TokenRefused
 from mdnwatch.sources.imap_settings import ImapSettings
 
@@ -212,7 +213,7 @@ async def test_a_provider_that_is_out_of_order_is_asked_again_and_costs_no_conne
 
 def access_token(giver: Provider, state_dir: Path) -> AccessToken:
     oauth = OAuthSettings.model_validate(giver.settings("authorization_code"))
-    return AccessToken("a", oauth, TokenFile(state_dir, "a"), lambda: datetime.now(UTC))
+    return AccessToken("a", oauth, state_dir, lambda: datetime.now(UTC))
 
 
 async def read(token: AccessToken, refused: str | None = None) -> str:
@@ -253,8 +254,9 @@ async def test_tokens_that_come_while_the_program_ends_are_kept(giver: Provider,
 
 
 @pytest.mark.asyncio
-async def test_tokens_that_cannot_be_written_are_not_lost(
-    giver: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("logged_in_meanwhile", [False, True])
+async def test_tokens_that_cannot_be_written_are_kept_until_they_can_or_somebody_logs_in(
+    *, giver: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged_in_meanwhile: bool
 ) -> None:
     logged_in(giver, tmp_path, timedelta(seconds=-1))
     token = access_token(giver, tmp_path)
@@ -267,10 +269,13 @@ async def test_tokens_that_cannot_be_written_are_not_lost(
         with pytest.raises(SourceError, match="No space left") as caught:
             await read(token)
         assert caught.value.cause is Cause.NOT_STORED
+    if logged_in_meanwhile:
+        theirs = logged_in(giver, tmp_path)
+        assert await read(token) == theirs.access_token
     assert await read(token) in giver.access
     kept = TokenFile(tmp_path, "a").load()
     assert kept is not None
-    assert kept.refresh_token in giver.refresh
+    assert (kept.refresh_token in giver.refresh, kept.refresh_token == "refresh-1") == (True, logged_in_meanwhile)
     assert giver.grants == ["refresh_token"]
 
 
