@@ -170,10 +170,6 @@ def _load_cursor() -> int | None:
         return None
 
 
-def _save_cursor(cursor: int) -> None:
-    _write(state_directory() / "notified", f"{cursor}\n")
-
-
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.new")

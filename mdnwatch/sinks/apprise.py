@@ -26,7 +26,7 @@ from mdnwatch.sinks.base import SinkSettings
 KIND = "apprise"
 
 # What a template may name; each stands for a text of the event, or for "".
-PLACEHOLDERS = ("type", "who", "what", "why", "subject", "message_id", "account", "reference", "grade")
+PLACEHOLDERS = ("type", "who", "what", "why", "subject", "message_id", "account", "reference", "grade", "id")
 
 # The first line is the title.
 DEFAULT_TEMPLATE = "$subject: $what\n$who: $what ($why)"
@@ -86,7 +86,11 @@ class Chat:
         self._service = _service(url, settings.timeout.total_seconds())
 
     async def send(self, notification: Outgoing) -> Outcome:
-        """Say it once. Apprise tells only whether a service took it; an event that it did not take is tried again."""
+        """Say it once.
+
+        Apprise tells only whether a service took it. One that did not is mostly unavailable, and taken for that:
+        nothing is given up while it is away. That an event itself is refused shows when others are taken.
+        """
         title, _, body = self._text(json.loads(notification.body), notification.event_type).partition("\n")
         seconds = self.settings.timeout.total_seconds()
         try:
@@ -97,7 +101,7 @@ class Chat:
             return Outcome(Verdict.UNAVAILABLE, f"no answer within {seconds:g} s")
         if taken:
             return Outcome(Verdict.DELIVERED, "")
-        return Outcome(Verdict.REJECTED, "the service did not take it: try its URL with the command apprise")
+        return Outcome(Verdict.UNAVAILABLE, "the service did not take it: try its URL with the command apprise")
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -115,6 +119,7 @@ class Chat:
             "account": message.get("account") or data.get("account") or "",
             "reference": message.get("reference") or "",
             "grade": words.grade,
+            "id": data["id"],
         }
         harmless = {name: _CALLS.sub(f"@{_WORD_JOINER}", clean(str(value))) for name, value in values.items()}
         return self.settings.template(event_type).substitute(harmless)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -16,14 +15,10 @@ import pytest
 from servers.background import BackgroundReceiver
 from servers.daemon import COMMAND, maildir_account, running, until, write_config
 from servers.letters import deliver, maildir_name, make_maildir, sent_copy, thunderbird_receipt
+from servers.machine import Clock, fill, needs_faketime, needs_root, small_disk
 from servers.receiver import Answer
 
 BOB = "bob@mail.example"
-
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
 
 
 class Manager:
@@ -88,24 +83,6 @@ def test_systemd_hears_of_start_life_reload_and_end(
         assert manager.hears() == ["STOPPING=1"]
 
 
-@contextlib.contextmanager
-def small_disk(directory: Path, size: str = "4m") -> Iterator[None]:
-    """A disk of its own at a directory."""
-    directory.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", directory], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", directory], check=True)
-
-
-def fill(path: Path) -> None:
-    """Leave no byte free on a disk."""
-    with path.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
-        while filler.write(b"x" * 4096):
-            pass
-
-
 @needs_root
 def test_a_full_disk_is_named_and_nothing_is_lost(home: Path, maildir: Path, receiver: BackgroundReceiver) -> None:
     config = write_config(home, maildir_account(maildir, poll_interval="50ms"), receiver.sink)
@@ -150,24 +127,16 @@ def test_a_disk_that_became_read_only_is_named_and_nothing_is_lost(
 def test_a_clock_that_jumps_loses_and_delays_nothing(
     home: Path, maildir: Path, receiver: BackgroundReceiver, jump: str
 ) -> None:
-    clock = home / "clock"
-    clock.write_text("+0d\n")
-    environment = [
-        f"LD_PRELOAD={FAKETIME}",
-        f"FAKETIME_TIMESTAMP_FILE={clock}",
-        "FAKETIME_NO_CACHE=1",
-        # The kernel's other clocks never jump.
-        "FAKETIME_DONT_FAKE_MONOTONIC=1",
-    ]
+    clock = Clock(home / "clock")
     config = write_config(home, maildir_account(maildir, poll_interval="50ms"), receiver.sink)
-    with running(config, before=["env", *environment]) as daemon:
+    with running(config, before=clock.before) as daemon:
         facts = [displayed(maildir, 1)]
         receiver.wait_for_events(1)
         # What fails now is tried again in five seconds, by a clock that will have jumped.
         receiver.receiver.behaviour = lambda _: Answer(500)
         facts.append(displayed(maildir, 2))
         until(lambda: "event not delivered" in daemon.log, lambda: daemon.log)
-        clock.write_text(f"{jump}\n")
+        clock.jump(jump)
         receiver.receiver.behaviour = lambda _: Answer(200)
         facts.append(displayed(maildir, 3))
         receiver.wait_for(lambda told: {one.fact for one in told} == set(facts))

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 EVENT = {
     "type": "recipient.failed",
     "data": {
+        "id": "evt_1",
         "message": {"message_id": "<offer@mail.example>", "subject": "Offer", "account": "sales", "reference": "A-7"},
         "recipient": {"address": "bob@there.example", "summary": "failed"},
         "evidence": {"kind": "failed", "fields": {"diagnostic_code": "smtp; 550 no such user"}},
@@ -61,7 +62,10 @@ async def test_a_failure_is_said_in_a_title_and_a_line() -> None:
 @pytest.mark.parametrize(
     ("templates", "words"),
     [
-        ({"recipient.*": "$account\n$reference $$ $who $grade"}, ("sales", "A-7 $ bob@there.example consistent")),
+        (
+            {"recipient.*": "$account\n$reference $$ $who $grade $id"},
+            ("sales", "A-7 $ bob@there.example consistent evt_1"),
+        ),
         ({"recipient.*": "no", "recipient.failed": "$type\n$message_id"}, ("recipient.failed", "<offer@mail.example>")),
         ({"recipient.displayed": "no"}, ("Offer: failed", "bob@there.example: failed (550 no such user)")),
         ({"*": "one line for $who"}, ("one line for bob@there.example", "one line for bob@there.example")),
@@ -105,17 +109,20 @@ async def test_nobody_calls_the_whole_room_by_a_subject() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_a_service_does_not_take_is_tried_again_later() -> None:
+async def test_a_service_that_does_not_take_an_event_is_taken_for_unavailable() -> None:
     async with Receiver() as receiver:
         receiver.behaviour = lambda _: Answer(500)
         outcome = await chat(receiver).send(outgoing(EVENT))
-    assert outcome.verdict is Verdict.REJECTED
+    assert outcome.verdict is Verdict.UNAVAILABLE
     assert "did not take it" in outcome.cause
 
 
 @pytest.mark.asyncio
 async def test_an_event_about_no_message_is_said_too() -> None:
-    event = {"type": "source.down", "data": {"source": "sales", "account": "sales", "reason": "refused password"}}
+    event = {
+        "type": "source.down",
+        "data": {"id": "evt_1", "source": "sales", "account": "sales", "reason": "refused password"},
+    }
     assert await said(event) == ("mdnwatch: down", "sales: down (refused password)")
 
 
