@@ -181,6 +181,10 @@ class Config(Settings):
     watch_for: Annotated[
         Duration, Field(gt=timedelta(0), description="How long after sending a message is settled, whatever was heard.")
     ] = timedelta(days=30)
+    keep: Annotated[
+        Duration | None,
+        Field(description="How long after sending a settled message is kept, with all about it; default: for ever."),
+    ] = None
     stamp: StampSettings = StampSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -191,6 +195,11 @@ class Config(Settings):
             raise ValueError(
                 f"overdue_after: {duration(max(late))} is not before the end of the watch "
                 f"(watch_for, {duration(self.watch_for)}): name an earlier time, or watch for longer"
+            )
+        if self.keep is not None and self.keep < self.watch_for:
+            raise ValueError(
+                f"keep: {duration(self.keep)} is over before the watch of a message is "
+                f"(watch_for, {duration(self.watch_for)}): keep messages longer, or watch them for a shorter time"
             )
         return self
 

@@ -23,6 +23,7 @@ from mdnwatch import __version__, local_api, metrics_endpoint, oauth_login, rete
 from mdnwatch.answers import Answers
 from mdnwatch.config import AccountSettings, Config, load, module_of
 from mdnwatch.deliveries import Deliveries
+from mdnwatch.eraser import Eraser
 from mdnwatch.errors import CommitFailed, ConfigError
 from mdnwatch.followups import Followups
 from mdnwatch.log import configure as configure_log
@@ -269,7 +270,8 @@ class _Daemon:
             now=now,
         )
         logins = oauth_login.handlers(lambda: self._config)
-        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers, **logins}
+        eraser = Eraser(self._store, config=lambda: self._config, now=now)
+        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers, **logins, **eraser.handlers}
 
     async def _enable_sink(self, name: str) -> bool:
         return self._outbox.enable(name)

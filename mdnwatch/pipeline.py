@@ -39,6 +39,9 @@ T = TypeVar("T")
 # A message up to this size is read in a fraction of the time that a thread hand-over and its cache misses cost.
 READ_ON_LOOP_BYTES = 256 * 1024
 
+# Of these nothing is logged and counted: a reply to other mail is nobody's business, and what was erased is not known.
+UNKEPT = frozenset({"held", "erased"})
+
 # The defect of a report of which not all was fetched (`max_message_size`).
 CUT = "message-cut"
 
@@ -153,8 +156,7 @@ class Pipeline:
         if any(outcome.events for outcome in outcomes):
             self._wake_outbox()
         for outcome in outcomes:
-            # A reply to other mail is nobody's business.
-            if outcome.outcome != "held":
+            if outcome.outcome not in UNKEPT:
                 self._log_line(outcome)
                 self._count(outcome)
         return _handled(outcomes)
@@ -349,8 +351,7 @@ def _record(unit: Unit, item: Item) -> Outcome:
 
 def _record_item(unit: Unit, item: Item) -> Outcome:
     if isinstance(item, ReadSent):
-        record_sent(unit, item.sent, follow=item.follow)
-        return Outcome(item, "sent")
+        return Outcome(item, "sent" if record_sent(unit, item.sent, follow=item.follow) else "erased")
     if isinstance(item, Unusable):
         record_malformed(unit, item.report_id, item.place, item.reason, item.sha256)
         return Outcome(item, "malformed")
@@ -367,7 +368,7 @@ def _came_at_once(outcome: Outcome) -> bool:
 
 def _handled(outcomes: Sequence[Outcome]) -> Handled:
     return Handled(
-        reports=sum(isinstance(one.item, ReadReport) and one.outcome != "held" for one in outcomes),
+        reports=sum(isinstance(one.item, ReadReport) and one.outcome not in UNKEPT for one in outcomes),
         sent=sum(isinstance(one.item, ReadSent) for one in outcomes),
         unmatched=sum(one.outcome == "waiting" or _came_at_once(one) for one in outcomes),
         events=sum(len(one.events) for one in outcomes),

@@ -37,7 +37,7 @@ from mdnwatch.model.state import RecipientState, add
 from mdnwatch.model.stored import REPLY, StoredReport
 from mdnwatch.model.token import proof
 from mdnwatch.sources.trust_settings import TrustSettings
-from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries
+from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries, tombstone_queries
 from mdnwatch.store.later import Later, Writes
 from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
@@ -50,8 +50,13 @@ CLOCKS_APART = timedelta(days=1)
 # The members behind a list fail one by one, each told: up to so many events of the recipient. One report names 2,000.
 MAX_EVENTS_WITH_MEMBERS = 2000
 
+# Stands for every message that was erased, where a report may be about one.
+ERASED = -1
+
 # Evidence that an answer gives, which makes nobody a recipient.
 REPLIES = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED})
+
+Placed = tuple[Evidence, Placement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +118,20 @@ class Unit:
             self.later.write(self.db)
 
 
-def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
-    """Keep a sent message, and place what has waited for it.
+def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> bool:
+    """Keep a sent message, and place what has waited for it; False where it was erased, and stays unknown.
 
     `follow`: the silence of its recipients is told; not of mail that was sent before it was watched.
     """
     unit.write_later()
+    remaining = tombstone_queries.without_erased(unit.db, sent)
+    if remaining is None:
+        return False
+    sent = remaining
     followed = follow and sent.date is not None and sent.date <= unit.now + CLOCKS_APART
     message, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
     if not changed:
-        return
+        return True
     # Not only those of this copy: what it changes counts for reports that name the message otherwise.
     keys = sent_queries.keys_of(unit.db, message)
     for key in keys:
@@ -131,6 +140,7 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> None:
     for report_id in report_queries.reports_with_keys(unit.db, keys):
         _place(unit, report_queries.load_report(unit.db, report_id))
     _fold_stale(unit)
+    return True
 
 
 def record_report(
@@ -138,10 +148,15 @@ def record_report(
 ) -> str:
     """Keep a report and where it was seen: "matched", "waiting", "ambiguous"; "known" where it was placed before.
 
-    Of a reply that answers no known message nothing is kept but hashes: "held". `sha256` is that of the mail there.
+    Of a reply that answers no known message nothing is kept but hashes: "held"; of a report about what was erased
+    nothing at all: "erased". `sha256` is that of the mail there.
     """
     found = _named(unit, report)
     choice = _choose(unit, report, found)
+    remaining = _not_erased(unit, report, evidence, choice)
+    if _is_about_erased(unit, report, found) or (evidence and not remaining):
+        return "erased"
+    evidence = remaining
     if report.kind == REPLY:
         reply_queries.hold(unit.db, report, evidence[0], seen_at, unit.now)
         if choice is None:
@@ -160,9 +175,49 @@ def record_report(
     _unite_checks(unit, report)
     if report_queries.lower_observed_at(unit.db, report.id, report.observed_at):
         for _, placed in list(report_queries.load_evidence(unit.db, report.id)):
-            _fold_anew(unit, placed.message, placed.recipient)
+            fold_anew(unit, placed.message, placed.recipient)
     # Seen first in another account: the Sent folder of this one may hold the copy.
     return "waiting" if report_queries.is_waiting(unit.db, report.id) else "known"
+
+
+def _is_about_erased(unit: Unit, report: StoredReport, found: Mapping[str, frozenset[int]]) -> bool:
+    """Whether a report is about a message that was erased, or may be."""
+    erased = tombstone_queries.erased_keys(unit.db, (key.key for key in report.keys))
+    if not erased:
+        return False
+    choice = _choose(unit, report, {**found, **{key: found.get(key, frozenset()) | {ERASED} for key in erased}})
+    messages = choice.messages if isinstance(choice, Ambiguous) else (choice.message,) if choice else ()
+    return ERASED in messages
+
+
+def _not_erased(
+    unit: Unit, report: StoredReport, evidence: Sequence[Evidence], choice: Match | Ambiguous | None
+) -> list[Evidence]:
+    """The evidence that is about nobody who was erased."""
+    if not tombstone_queries.are_there(unit.db):
+        return list(evidence)
+    keys, sent_at = [key.key for key in report.keys], None
+    if isinstance(choice, Match):
+        sent_at = sent_queries.load_message(unit.db, choice.message).sent_at
+        keys += sent_queries.keys_of(unit.db, choice.message)[:1]
+    return [one for one in evidence if not tombstone_queries.is_erased(unit.db, report, one, keys, sent_at)]
+
+
+def _forget_erased(unit: Unit, report: StoredReport, choice: Match | Ambiguous | None) -> list[Placed]:
+    """The evidence of a kept report, once what is about somebody who was erased is gone; with it goes an empty report.
+
+    Only now it may be known of which time its message is.
+    """
+    placed = list(report_queries.load_evidence(unit.db, report.id))
+    remaining = _not_erased(unit, report, [piece for piece, _ in placed], choice)
+    if len(remaining) < len(placed):
+        for piece, before in placed:
+            if piece not in remaining:
+                report_queries.delete_evidence(unit.db, piece)
+                if before.message is not None and before.recipient is not None:
+                    unit.stale.add((before.message, before.recipient))
+        report_queries.delete_if_empty(unit.db, report.id)
+    return [(piece, placement) for piece, placement in placed if piece in remaining]
 
 
 def _unite_checks(unit: Unit, report: StoredReport) -> None:
@@ -196,7 +251,7 @@ def _place(unit: Unit, report: StoredReport) -> str:
     """The same, but for the states of recipients that evidence has left."""
     choice = _choose(unit, report, _named(unit, report))
     is_new = report_queries.set_outcome(unit.db, report.id, _matched(choice))
-    _place_pieces(unit, report, choice, list(report_queries.load_evidence(unit.db, report.id)))
+    _place_pieces(unit, report, choice, _forget_erased(unit, report, choice))
     if is_new and isinstance(choice, Ambiguous):
         _tell_ambiguous(unit, report, choice)
     return _matched(choice).outcome
@@ -208,7 +263,7 @@ def place_anew(unit: Unit, report: StoredReport) -> str:
     report_queries.set_outcome(unit.db, report.id, _matched(choice))
     match = choice if isinstance(choice, Match) else None
     message = sent_queries.load_message(unit.db, match.message) if match else None
-    for piece, before in list(report_queries.load_evidence(unit.db, report.id)):
+    for piece, before in _forget_erased(unit, report, choice):
         recipient, after = _where(unit, report, piece, message, match)
         if after != before:
             report_queries.place_evidence(unit.db, piece, after)
@@ -450,11 +505,11 @@ def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientSta
 def _fold_stale(unit: Unit) -> None:
     """Each stale state once, however much of its evidence has changed."""
     for message, address in sorted(unit.stale):
-        _fold_anew(unit, message, address)
+        fold_anew(unit, message, address)
     unit.stale.clear()
 
 
-def _fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
+def fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
     """The state of a recipient from all its evidence: for when a piece has left it or has changed."""
     if message is None or address is None:
         return

@@ -98,7 +98,8 @@ class Registrar:
 
         def work(db: sqlite3.Connection) -> list[str]:
             one = unit(db)
-            record_sent(one, sent)
+            if not record_sent(one, sent):
+                raise MdnwatchError(f"{sent.message_id}: it, or each of its recipients, was erased: it stays unknown")
             return [event.id for event in one.events]
 
         events = await self._store.run(work)

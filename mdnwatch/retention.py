@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from mdnwatch.store import event_queries, reply_queries, report_queries
+from mdnwatch.erasure import Erased, UnderWay, erase_message, quiet_unit
+from mdnwatch.model.stored import to_ms
+from mdnwatch.placement import Rules
+from mdnwatch.store import erase_queries, event_queries, reply_queries, report_queries
 from mdnwatch.sweeps import run_every
 
 T = TypeVar("T")
 
 SWEEP_INTERVAL = timedelta(hours=1)
+
+# Old messages of one unit of work: others get their turn in between.
+MESSAGES_PER_UNIT = 50
+# Of one sweep; the next one goes on.
+UNITS_PER_SWEEP = 200
 
 
 class Writer(Protocol):
@@ -53,6 +62,11 @@ class Limits(Protocol):
         """How long a reply may be held for its message."""
         ...
 
+    @property
+    def keep(self) -> timedelta | None:
+        """How long after sending a message is kept; None: for ever."""
+        ...
+
 
 async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], datetime], log: Log) -> None:
     """Sweep at the start and every hour until cancelled; `limits` is asked anew for each sweep."""
@@ -62,6 +76,8 @@ async def run(store: Writer, limits: Callable[[], Limits], now: Callable[[], dat
         dropped = await store.run(lambda db: _sweep(db, allowed, at))
         if dropped:
             log.info("waiting reports dropped", reports=dropped)
+        if allowed.keep is not None:
+            await _erase_old(store, at - allowed.keep, at, log)
 
     await run_every(SWEEP_INTERVAL, sweep, now, log)
 
@@ -73,3 +89,24 @@ def _sweep(db: sqlite3.Connection, limits: Limits, now: datetime) -> int:
     oldest = now - limits.wait_for_sent
     accounts = report_queries.accounts_with_waiting(db)
     return sum(report_queries.drop_oldest_waiting(db, account, limits.max_waiting, oldest) for account in accounts)
+
+
+async def _erase_old(store: Writer, before: datetime, now: datetime, log: Log) -> None:
+    """Erase what was sent before a time, some messages after the other, up to a bound."""
+    total = 0
+    for _ in range(UNITS_PER_SWEEP):
+        erased = await store.run(lambda db: _erase_some(db, before, now))
+        total += erased
+        if erased < MESSAGES_PER_UNIT:
+            break
+    if total:
+        log.info("old messages erased", messages=total)
+
+
+def _erase_some(db: sqlite3.Connection, before: datetime, now: datetime) -> int:
+    """One unit of work: how many messages were erased. What is being delivered is left for the next sweep."""
+    unit, erased = quiet_unit(db, Rules(), now), Erased()
+    with contextlib.suppress(UnderWay):
+        for number in erase_queries.old_messages(db, to_ms(before) or 0, MESSAGES_PER_UNIT):
+            erase_message(unit, number, erased)
+    return erased.messages

@@ -62,7 +62,7 @@ MODELS = dict(all_models())
 CHOICES = (
     "runtime_dir", "listen", "return_address", "tls_ca", "backfill", "headers", "bearer", "client_cert", "client_key",
     "proxy", "proxy_username", "proxy_password", "own_mtas", "authserv_ids", "smime_trust", "min_grade",
-    "accounts", "references", "domains", "environment", "digest", "zone", "client_secret",
+    "accounts", "references", "domains", "environment", "digest", "zone", "keep", "client_secret",
 )  # fmt: skip
 # Tables of their own in the file.
 TABLES = {"accounts", "sinks", "log", "metrics", "smtp", "stamp", "oauth"}

@@ -26,6 +26,7 @@ class Limits:
     wait_for_sent: timedelta
     max_waiting: int
     reply_wait: timedelta = timedelta(days=7)
+    keep: timedelta | None = None
 
 
 @dataclass

@@ -29,21 +29,22 @@ def is_to_us(reply: Reply, own: Collection[str]) -> bool:
 
 def key_hash(secret: bytes, key: str, sender: str) -> bytes:
     """The hash of a key of model.correlation together with who answers, whatever the case and sub-address."""
-    return _hash(secret, key, without_sub_address(sender))
+    return keyed_hash(secret, key, without_sub_address(sender))
 
 
 def sender_hashes(secret: bytes, sender: str) -> tuple[bytes, ...]:
     """The hashes of an address in each form in which addresses are compared."""
-    return tuple(_hash(secret, form(sender)) for form in _FORMS)
+    return tuple(keyed_hash(secret, form(sender)) for form in _FORMS)
 
 
 def form_of(secret: bytes, hashes: tuple[bytes, ...], recipient: str) -> str | None:
     """The recipient's address in the strictest form in which it is that of the hashes; None where it is in none."""
     for form, wanted in zip(_FORMS, hashes, strict=True):
-        if hmac.compare_digest(_hash(secret, form(recipient)), wanted):
+        if hmac.compare_digest(keyed_hash(secret, form(recipient)), wanted):
             return form(recipient)
     return None
 
 
-def _hash(secret: bytes, *parts: str) -> bytes:
+def keyed_hash(secret: bytes, *parts: str) -> bytes:
+    """What stands for these parts where they are not to be kept; without the secret nobody can try guesses."""
     return hmac.digest(secret, "\0".join(parts).encode("utf-8", "surrogateescape"), "sha256")[:HASH_BYTES]

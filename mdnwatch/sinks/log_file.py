@@ -49,7 +49,7 @@ class LogFile:
         try:
             for _ in range(MAX_TRIES):
                 fd = self._current()
-                with _locked(fd):
+                with locked(fd):
                     if os.fstat(fd).st_size != self._end:
                         self._look(fd)
                     self._add(fd, b"".join(line for name, line in lines.items() if name not in self._known))
@@ -129,14 +129,14 @@ def _open(path: Path) -> int:
     else:
         # Whatever the umask: the daemon's keeps the group out.
         os.fchmod(fd, MODE)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return fd
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Let the name of a new file outlive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -146,8 +146,11 @@ def _sync_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(fd: int) -> Iterator[None]:
-    """Keep out another sink of the same path, as there is for a moment when a configuration is reloaded."""
+def locked(fd: int) -> Iterator[None]:
+    """Keep out another sink of the same path, as there is for a moment when a configuration is reloaded.
+
+    Raises BlockingIOError where another has it.
+    """
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield

@@ -41,7 +41,7 @@ class Claimed:
 def hold(db: sqlite3.Connection, report: StoredReport, piece: Evidence, seen_at: Place, now: datetime) -> None:
     """Keep of a reply what lets a message of ours claim it later; of a known one what its places tell together."""
     sender = report.provenance.from_address or ""
-    known = _secret(db)
+    known = secret_of_hashes(db)
     inserted = db.execute(
         "INSERT INTO held_reply (id, account, announce, held_since, observed_at, sender, place, report, evidence)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -97,7 +97,7 @@ def claim(db: sqlite3.Connection, key: str, recipients: Iterable[str]) -> Iterat
     """
     if db.execute("SELECT 1 FROM held_reply LIMIT 1").fetchone() is None:
         return
-    known = _secret(db)
+    known = secret_of_hashes(db)
     for recipient in recipients:
         found = db.execute("SELECT reply, rung FROM held_reply_key WHERE hash = ?", (key_hash(known, key, recipient),))
         for reply, rung in found.fetchall():
@@ -132,7 +132,8 @@ def _learn(db: sqlite3.Connection, known: bytes, reply: str, key: LookupKey, sen
     report_queries.replace_keys(db, replace(report, keys=tuple(keys_in_order)))
 
 
-def _secret(db: sqlite3.Connection) -> bytes:
+def secret_of_hashes(db: sqlite3.Connection) -> bytes:
+    """The secret of the hashes that are kept here."""
     return secret(db, _SECRET)
 
 

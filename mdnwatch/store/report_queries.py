@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -74,6 +74,13 @@ def replace_keys(db: sqlite3.Connection, report: StoredReport) -> None:
     """Keep the keys of a known report, of which there may be more than before."""
     replace_content(db, report)
     add_keys(db, report)
+
+
+def drop_keys(db: sqlite3.Connection, report_id: str, keys: Iterable[str]) -> None:
+    """Let a known report name these no more."""
+    report, gone = load_report(db, report_id), frozenset(keys)
+    replace_content(db, replace(report, keys=tuple(key for key in report.keys if key.key not in gone)))
+    db.executemany("DELETE FROM report_key WHERE report = ? AND key = ?", [(report_id, key) for key in gone])
 
 
 def replace_content(db: sqlite3.Connection, report: StoredReport) -> None:
@@ -209,6 +216,17 @@ def place_evidence(db: sqlite3.Connection, piece: Evidence, placement: Placement
         "UPDATE evidence SET message = ?, recipient = ?, grade = ?, reasons = ? WHERE report = ? AND block = ?",
         (*_placed(placement), piece.report_id, piece.block),
     )
+
+
+def delete_evidence(db: sqlite3.Connection, piece: Evidence) -> None:
+    """Forget a piece of evidence."""
+    db.execute("DELETE FROM evidence WHERE report = ? AND block = ?", (piece.report_id, piece.block))
+
+
+def delete_if_empty(db: sqlite3.Connection, report_id: str) -> bool:
+    """Forget a report of which no evidence is left; whether it was one."""
+    sql = "DELETE FROM report WHERE id = ? AND NOT EXISTS (SELECT 1 FROM evidence WHERE report = report.id)"
+    return db.execute(sql, (report_id,)).rowcount == 1
 
 
 def _placed(placement: Placement) -> tuple[int | None, str | None, str | None, str]:

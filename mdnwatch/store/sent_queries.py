@@ -181,6 +181,11 @@ def made_for(db: sqlite3.Connection, message: int, token_keys: Iterable[str]) ->
     return frozenset(row[0] for row in found if row is not None)
 
 
+def is_there(db: sqlite3.Connection, message: int) -> bool:
+    """Whether there is a message of this row number."""
+    return db.execute("SELECT 1 FROM sent_message WHERE id = ?", (message,)).fetchone() is not None
+
+
 def load_message(db: sqlite3.Connection, message: int) -> StoredMessage:
     """The message of a row number that is known to exist."""
     sql = f"SELECT {_MESSAGE_COLUMNS} FROM sent_message WHERE id = ?"  # noqa: S608 - constants

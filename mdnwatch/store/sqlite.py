@@ -39,6 +39,7 @@ class _Job:
 
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+    alone: bool = False  # outside of any transaction
     result: Any = None
     error: BaseException | None = None
 
@@ -98,6 +99,18 @@ class Store:
         result: T = await job.future
         return result
 
+    async def tidy(self) -> bool:
+        """Write the file anew, so that no byte of what was deleted is left in it or in the write-ahead log.
+
+        False where another process is reading: then some may be left in the log until that one ends. Holds up the
+        writer for as long as a copy of the file takes. Raises StoreError.
+        """
+        if self._loop is None or self._thread is None:
+            raise StoreError("the store is not open")
+        job = _Job(_tidied, self._loop.create_future(), alone=True)
+        self._jobs.put(job)
+        return bool(await job.future)
+
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the database without holding up the writer; sees what is committed."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
@@ -111,15 +124,20 @@ class Store:
         with contextlib.closing(connection):
             while (job := self._jobs.get()) is not None:
                 group, last = self._gather(job)
-                _write_group(connection, group)
+                together = [one for one in group if not one.alone]
+                if together:
+                    _write_group(connection, together)
+                if group[-1].alone:
+                    _do_alone(connection, group[-1])
                 self._report(group)
                 if last:
                     break
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
+        """Jobs for one transaction; one that is done alone comes last."""
         group = [first]
-        while len(group) < MAX_GROUP:
+        while len(group) < MAX_GROUP and not group[-1].alone:
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
@@ -174,6 +192,24 @@ def _do(connection: sqlite3.Connection, job: _Job) -> None:
     connection.execute("RELEASE unit")
 
 
+def _do_alone(connection: sqlite3.Connection, job: _Job) -> None:
+    try:
+        job.result = job.work(connection)
+    except sqlite3.Error as error:
+        job.error = StoreError(f"the database could not be written anew: {error}")
+
+
+def _tidied(connection: sqlite3.Connection) -> bool:
+    # In memory the copy would take as much of that as the file is large. The file it is in bears no name.
+    connection.execute("PRAGMA temp_store = FILE")
+    try:
+        connection.execute("VACUUM")
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
+    return bool(busy == 0)
+
+
 @contextlib.contextmanager
 def locked(state_dir: Path) -> Iterator[None]:
     """Own a `state_dir` without a store until the block is left. Raises StoreError where a daemon owns it."""
@@ -219,6 +255,8 @@ def _connect_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # What is deleted is overwritten, not only marked as free.
+        connection.execute("PRAGMA secure_delete = ON")
         # No page with an address in it goes to a temporary file elsewhere; a death would leave the file behind.
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, path)
