@@ -271,7 +271,13 @@ class _Daemon:
         )
         logins = oauth_login.handlers(lambda: self._config)
         eraser = Eraser(self._store, config=lambda: self._config, now=now)
-        return {**self._answers.handlers, **self._registrar.handlers, **deliveries.handlers, **logins, **eraser.handlers}
+        return {
+            **self._answers.handlers,
+            **self._registrar.handlers,
+            **deliveries.handlers,
+            **logins,
+            **eraser.handlers,
+        }
 
     async def _enable_sink(self, name: str) -> bool:
         return self._outbox.enable(name)

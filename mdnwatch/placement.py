@@ -153,10 +153,11 @@ def record_report(
     """
     found = _named(unit, report)
     choice = _choose(unit, report, found)
-    remaining = _not_erased(unit, report, evidence, choice)
-    if _is_about_erased(unit, report, found) or (evidence and not remaining):
-        return "erased"
-    evidence = remaining
+    if tombstone_queries.are_there(unit.db):
+        remaining = _not_erased(unit, report, evidence, choice)
+        if _is_about_erased(unit, report, found) or (evidence and not remaining):
+            return "erased"
+        evidence = remaining
     if report.kind == REPLY:
         reply_queries.hold(unit.db, report, evidence[0], seen_at, unit.now)
         if choice is None:
@@ -194,8 +195,6 @@ def _not_erased(
     unit: Unit, report: StoredReport, evidence: Sequence[Evidence], choice: Match | Ambiguous | None
 ) -> list[Evidence]:
     """The evidence that is about nobody who was erased."""
-    if not tombstone_queries.are_there(unit.db):
-        return list(evidence)
     keys, sent_at = [key.key for key in report.keys], None
     if isinstance(choice, Match):
         sent_at = sent_queries.load_message(unit.db, choice.message).sent_at
@@ -209,6 +208,8 @@ def _forget_erased(unit: Unit, report: StoredReport, choice: Match | Ambiguous |
     Only now it may be known of which time its message is.
     """
     placed = list(report_queries.load_evidence(unit.db, report.id))
+    if not tombstone_queries.are_there(unit.db):
+        return placed
     remaining = _not_erased(unit, report, [piece for piece, _ in placed], choice)
     if len(remaining) < len(placed):
         for piece, before in placed:

@@ -57,8 +57,6 @@ def _erased_at(db: sqlite3.Connection, *name: str) -> int | None:
 
 def erased_keys(db: sqlite3.Connection, keys: Iterable[str]) -> frozenset[str]:
     """Those of the keys that name a message that was erased."""
-    if not are_there(db):
-        return frozenset()
     return frozenset(key for key in keys if _erased_at(db, "message", key) is not None)
 
 
