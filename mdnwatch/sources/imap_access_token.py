@@ -89,9 +89,11 @@ class AccessToken:
     async def _renewed(self, known: Tokens | None, refused: str | None) -> Tokens:
         async with self._file.locked():
             current = await self._load()
-            if self._unsaved is not None and self._unsaved[0] == current:
-                return await self._save(*self._unsaved)
-            self._unsaved = None
+            if self._unsaved is not None:
+                known, new = self._unsaved
+                if current == known:
+                    return await self._save(known, new)
+                self._unsaved = None
             if current is not None and current != known:
                 # Somebody else has renewed them, or logged in anew.
                 return current
