@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -42,10 +45,11 @@ def configure(level: str = "info", form: str = "auto", stream: TextIO | None = N
     console = stream.isatty() if form == "auto" else form == "console"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         scrub,
+        # Of our own making: nothing to be scrubbed.
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
         processors=[*shared, _renderer(stream, console=console)],
@@ -58,11 +62,18 @@ def configure(level: str = "info", form: str = "auto", stream: TextIO | None = N
 
 def _renderer(stream: TextIO, *, console: bool) -> Processor:
     if not console:
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return structlog.processors.JSONRenderer(_json)
     # The exception formatters of rich and better_exceptions print local variables, and so secrets.
     return structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
     )
+
+
+def _json(line: EventDict, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(line, default).decode("utf-8")
+    except TypeError:  # a number beyond 64 bits, or a lone surrogate of undecodable text
+        return json.dumps(line, default=default)
 
 
 def _route_libraries(shared: list[Processor], renderer: Processor, stream: TextIO) -> None:
@@ -88,6 +99,7 @@ def scrub(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     return {key: _scrubbed_at(key, value) for key, value in line.items()}
 
 
+@lru_cache(maxsize=1024)
 def _names_secret(key: str) -> bool:
     lower = key.lower()
     return any(word in lower for word in _SECRET_WORDS)

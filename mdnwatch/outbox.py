@@ -27,6 +27,10 @@ T = TypeVar("T")
 # Seconds. The watchdog is fed, and the clock looked at, at least this often.
 LONGEST_REST = 10.0
 
+# Seconds. What ends within this time is written together, where nothing waits for it: a transaction for each would
+# keep the writer thread busy, and the loop waiting for the interpreter's lock.
+GATHERING = 0.01
+
 # Seconds. A database that cannot be written is tried again after this time: a full disk is not soon mended.
 COMMIT_PAUSE = 2.0
 
@@ -101,6 +105,7 @@ class Outbox:
         self._stop_at: float | None = None  # in the loop's time
         self._wake = asyncio.Event()
         self._ended: list[Ended] = []
+        self._gathering: asyncio.TimerHandle | None = None
         self._enabled: set[str] = set()
         self._last_now = 0
 
@@ -146,6 +151,7 @@ class Outbox:
                 await self._rest()
                 await self._until_written(self._turn)
         finally:
+            self._gather_no_more()
             self._break_off()
 
     def _is_finished(self) -> bool:
@@ -191,6 +197,7 @@ class Outbox:
     async def _turn(self) -> None:
         """Record what has ended and begin what is due, in one unit of work."""
         self._wake.clear()
+        self._gather_no_more()
         self._break_off_overdue()
         await self._mind_the_clock()
         turn = self._judge()
@@ -297,7 +304,15 @@ class Outbox:
         if outcome is None or outcome.verdict in (Verdict.UNAVAILABLE, Verdict.GONE):
             route.held = True
         self._start(route)
-        self._wake.set()
+        if route.is_pressing():
+            self._wake.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHERING, self._wake.set)
+
+    def _gather_no_more(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     async def _rest(self) -> None:
         """Until an attempt ends, something is queued, or something is due."""

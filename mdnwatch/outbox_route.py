@@ -12,9 +12,9 @@ from mdnwatch.model.notification import Outcome
 from mdnwatch.model.retry import Attempt, Endpoint
 from mdnwatch.sinks.base import Sink
 
-# So many times its concurrency is leased for a sink, so that the next attempt need not wait for the disk. What
-# is leased and not sent when the process dies waits for a first delay in vain, and no longer.
-LEASED_AHEAD = 4
+# So many times its concurrency is leased for a sink, so that the next attempt need not wait for the disk, and many
+# share a transaction. What is leased and not sent when the process dies waits for a first delay in vain, and no longer.
+LEASED_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class Route:
     def may_begin(self) -> bool:
         """Whether the next attempt of those leased can begin."""
         return bool(self.ready) and not self.held and len(self.running) < self.sink.settings.concurrency
+
+    def is_pressing(self) -> bool:
+        """Whether an outcome is to be written at once, rather than together with those that follow in a moment.
+
+        It is when nothing follows, or when the next are to be leased before those that are leased have all begun.
+        """
+        if self.held or not self.running:
+            return True
+        is_short = len(self.ready) < self.sink.settings.concurrency * LEASED_AHEAD // 2
+        return is_short and self.next_due is not None
 
     def has_due(self, now: int) -> bool:
         """Whether the database is worth asking."""

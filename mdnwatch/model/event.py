@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
+import orjson
+
 from mdnwatch.model import event_body
 from mdnwatch.model.address import canonical
 from mdnwatch.model.authenticity import REASONS, Grade, Graded
@@ -310,7 +312,7 @@ def authenticity_facts(graded: Graded) -> event_body.Authenticity:
 
 def arrival_of(body: str) -> datetime | None:
     """When the report that an event rests on arrived (aware UTC); None for an event that no report has caused."""
-    observed_at = json.loads(body).get("data", {}).get("evidence", {}).get("observed_at")
+    observed_at = orjson.loads(body).get("data", {}).get("evidence", {}).get("observed_at")
     return None if observed_at is None else datetime.fromisoformat(observed_at)
 
 

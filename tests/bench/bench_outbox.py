@@ -127,7 +127,7 @@ class Lines:
     """The log, which also tells when so many events are delivered."""
 
     def __init__(self, wanted: int) -> None:
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # as the daemon does
         self._wanted = wanted
         self._delivered = 0
         self.all_delivered = asyncio.Event()
