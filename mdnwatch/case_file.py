@@ -28,8 +28,7 @@ LIMITS = (
     Say(
         "no-non-repudiation",
         "Receipts and delivery reports are no proof that the recipient cannot deny. A receipt gives the sender none"
-        " for a"
-        " message that was displayed, and its absence none that it was not.",
+        " for a message that was displayed, and its absence none that it was not.",
         "RFC 8098 §6.3",
     ),
     Say(
@@ -49,8 +48,7 @@ LIMITS = (
     Say(
         "clocks",
         "A claimed time is what the report says, an observed one what your mail server noted when it took the report"
-        " in."
-        " Either clock may be wrong.",
+        " in. Either clock may be wrong.",
     ),
     Say(
         "hashes",
@@ -87,7 +85,7 @@ def made(facts: Facts, page: Path, now: datetime) -> Case:
 
     Raises MdnwatchError where the message is not known.
     """
-    if not facts.get("messages"):
+    if facts["subject"] != "message" or not facts["messages"]:
         raise MdnwatchError(f"{facts['query']}: no message with this Message-ID is known; mdnwatch explain says more")
     clock, data = Clock(now, kept=True), page.with_name(page.name + ".json")
     text = json.dumps(_for_programs(facts, clock), ensure_ascii=False, indent=1) + "\n"

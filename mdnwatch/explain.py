@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,13 +15,14 @@ from typing import Any
 
 from mdnwatch import status
 from mdnwatch.config import Config
+from mdnwatch.errors import MdnwatchError
 from mdnwatch.model.address import split, without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.correlation import Ambiguous, Match, choose, message_id_key
 from mdnwatch.model.event import event_type_of, recipient_event_id
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.state import Delivery, Reading, RecipientState
-from mdnwatch.model.stored import REPLY, StoredReport, evidence_from, from_ms, report_from, to_ms
+from mdnwatch.model.stored import REPLY, StoredReport, from_ms, report_from, to_ms
 from mdnwatch.placement import rules_of
 from mdnwatch.store import explain_queries, report_queries, sent_queries
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
@@ -81,7 +82,8 @@ def of_query(db: sqlite3.Connection, query: str, asker: Asker) -> Facts:
     most = MAX_EVIDENCE_IN_CASE if asker.whole else MAX_REPORTS
     reports = list(islice(_reports_naming(db, key, {one.id for one in messages}, asker), most))
     if messages or reports:
-        found = [message_facts(db, one, asker) for one in messages[:MAX_IN_FULL]]
+        told = messages if asker.whole else messages[:MAX_IN_FULL]
+        found = [message_facts(db, one, asker) for one in told]
         return {"subject": "message", "query": query, "messages": found, "other_reports": reports}
     if _REPORT_ID.fullmatch(query) and (known := _known(db, query, asker)):
         return {"subject": "report", "query": query, "known": known}
@@ -291,12 +293,13 @@ def _unplaced(db: sqlite3.Connection, report_id: str, asker: Asker) -> Facts:
     pieces = [piece for piece, _ in islice(report_queries.load_evidence(db, report_id), MAX_EVIDENCE)]
     return {
         **report_facts(db, report_id, asker),
-        "pieces": [_piece(piece) for piece in pieces],
+        "pieces": [piece_facts(piece) for piece in pieces],
         **_choice(db, report, asker),
     }
 
 
-def _piece(piece: Evidence) -> Facts:
+def piece_facts(piece: Evidence) -> Facts:
+    """What a piece of evidence tells, of whom, as facts."""
     return {
         "kind": piece.kind.value,
         "recipient": next(iter((*piece.original, *piece.final)), None),
@@ -306,16 +309,12 @@ def _piece(piece: Evidence) -> Facts:
 
 
 def _choice(db: sqlite3.Connection, report: StoredReport, asker: Asker) -> Facts:
-    """What the ladder finds for a report now: one message, several candidates, or none."""
-    found = sent_queries.find_by_keys(db, (key.key for key in report.keys))
-    sender = report.provenance.from_address
-    named = len(found)
+    """What the ladder finds for a report now, among what the asker sees: one message, several candidates, or none."""
+    found = _named(db, report, lambda number: asker.sees.account(sent_queries.load_message(db, number).account))
+    named, sender = len(found), report.provenance.from_address
     if report.kind == REPLY and sender is not None:
         # As placement has it: nobody becomes a recipient by answering.
-        went = {
-            key: {n for n in numbers if sent_queries.find_recipient(db, n, (sender,))} for key, numbers in found.items()
-        }
-        found = {key: frozenset(numbers) for key, numbers in went.items() if numbers}
+        found = _named(db, report, lambda number: sent_queries.find_recipient(db, number, (sender,)) is not None)
     choice = choose(
         report.keys, found, replaces_message_id=report.account in rules_of(asker.config).replaces_message_id
     )
@@ -331,18 +330,24 @@ def _choice(db: sqlite3.Connection, report: StoredReport, asker: Asker) -> Facts
         "would": "ambiguous" if isinstance(choice, Ambiguous) else "matched" if choice else "waiting",
         "by": choice.rung.value if isinstance(choice, Match) else None,
         "candidates": [
-            {"message_id": one.message_id, "subject": one.subject, "from": one.from_address}
-            for one in candidates
-            if asker.sees.account(one.account)
+            {"message_id": one.message_id, "subject": one.subject, "from": one.from_address} for one in candidates
         ],
     }
+
+
+def _named(db: sqlite3.Connection, report: StoredReport, counts: Callable[[int], bool]) -> dict[str, frozenset[int]]:
+    """The messages that each key of a report names, of those that count; keys that name none are left out."""
+    found = sent_queries.find_by_keys(db, (key.key for key in report.keys))
+    counting = {key: frozenset(filter(counts, numbers)) for key, numbers in found.items()}
+    return {key: numbers for key, numbers in counting.items() if numbers}
 
 
 def _known(db: sqlite3.Connection, report_id: str, asker: Asker) -> Facts | None:
     """What became of a report of this id, with the recipients that it tells of; None where it is not known."""
     row = db.execute("SELECT message, account, outcome FROM report WHERE id = ?", (report_id,)).fetchone()
     if row is None:
-        return {"outcome": "held"} if explain_queries.is_held(db, report_id) else None
+        holder = explain_queries.held_for(db, report_id)
+        return {"outcome": "held"} if holder is not None and asker.sees.account(holder) else None
     number, account, outcome = row
     if not asker.sees.account(account):
         return None
@@ -364,22 +369,25 @@ def _known(db: sqlite3.Connection, report_id: str, asker: Asker) -> Facts | None
 def of_report(db: sqlite3.Connection, report: Mapping[str, Any], asker: Asker) -> Facts:
     """The facts about a report that somebody shows: whether it is known, and if not, what it would be matched with.
 
-    `id`, `kind`, `content` and `pieces` are as model.stored writes them; `message_id` is that of the mail itself, which
-    may be one of ours. A mail that is no report has no `content`.
+    `id`, `kind` and `content` are as model.stored writes them; `message_id` is that of the mail itself, which may be
+    one of ours. A mail that is no report has no `content`. Raises MdnwatchError.
     """
     identifier = str(report.get("id") or "")
     facts: Facts = {"subject": "file", "known": _known(db, identifier, asker) if identifier else None}
     if report.get("content") and not facts["known"]:
-        now_ms = to_ms(asker.now) or 0
-        account = str(report.get("account") or "")
-        read = report_from((identifier, str(report["kind"]), account, now_ms, 0, str(report["content"])))
-        pieces = [evidence_from(identifier, n, now_ms, str(one)) for n, one in enumerate(report.get("pieces", ()))]
-        facts["choice"] = _choice(db, read, asker)
-        facts["pieces"] = [_piece(piece) for piece in pieces]
+        facts["choice"] = _choice(db, _read(report, asker.now), asker)
     if message_id := report.get("message_id"):
         own = status.messages_named(db, message_id_key(str(message_id)))
         facts["own"] = [message_facts(db, one, asker) for one in own[:1] if asker.sees.account(one.account)]
     return facts
+
+
+def _read(report: Mapping[str, Any], now: datetime) -> StoredReport:
+    identifier, kind, content = (str(report.get(name)) for name in ("id", "kind", "content"))
+    try:
+        return report_from((identifier, kind, "", to_ms(now) or 0, 0, content))
+    except (ValueError, KeyError, TypeError):
+        raise MdnwatchError("a question about a report brings it as this version of mdnwatch writes it") from None
 
 
 def accounts_in(facts: Facts) -> frozenset[str]:

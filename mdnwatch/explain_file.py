@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mdnwatch import status
-from mdnwatch.explain import time_text
+from mdnwatch.explain import piece_facts, time_text
 from mdnwatch.mail import mime
 from mdnwatch.mail.bounce_gate import may_be_bounce
 from mdnwatch.mail.head import read_head
@@ -17,13 +16,13 @@ from mdnwatch.mail.reader import read_message
 from mdnwatch.mail.recognise import is_as2
 from mdnwatch.mail.reply import read_reply
 from mdnwatch.model.address import without_sub_address
-from mdnwatch.model.evidence import Evidence, extract
+from mdnwatch.model.evidence import extract
 from mdnwatch.model.own_mail import is_about_own
 from mdnwatch.model.report import Malformed, Reply, Report, report_id
-from mdnwatch.model.stored import StoredReport, evidence_content, report_content, stored
+from mdnwatch.model.stored import StoredReport, report_content, stored
 from mdnwatch.model.text import clean
 
-# A question is one line for the daemon; the recipients beyond are read, and not asked about.
+# A person reads so many recipients of one report.
 MAX_PIECES = 100
 
 
@@ -70,7 +69,7 @@ def _add_report(facts: dict[str, Any], question: dict[str, Any], report: Report,
     facts |= {
         "kind": _kind(kept, report),
         "format": kept.format,
-        "pieces": [_piece(piece) for piece in pieces],
+        "pieces": [piece_facts(piece) for piece in pieces],
         "keys": [{"rung": key.rung.value, "key": clean(key.key)} for key in kept.keys],
     }
     if is_about_own(kept.keys, data):
@@ -79,21 +78,11 @@ def _add_report(facts: dict[str, Any], question: dict[str, Any], report: Report,
         question |= {
             "kind": kept.kind,
             "content": report_content(kept),
-            "pieces": [evidence_content(piece) for piece in pieces],
         }
 
 
 def _kind(kept: StoredReport, report: Report) -> str:
     return "auto-reply" if isinstance(report, Reply) and report.by_machine else kept.kind
-
-
-def _piece(piece: Evidence) -> dict[str, Any]:
-    return {
-        "kind": piece.kind.value,
-        "recipient": next(iter((*piece.original, *piece.final)), None),
-        "claimed_at": time_text(piece.claimed_at),
-        **status.piece_facts(piece),
-    }
 
 
 def _why_not(message: Message, report: Report | Malformed | None, own: Collection[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from mdnwatch import local_api
 from mdnwatch.config import Config
+from mdnwatch.errors import MdnwatchError
 from mdnwatch.explain import time_text
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.evidence import Kind
@@ -20,7 +21,7 @@ from mdnwatch.model.stored import from_ms, state_from
 from mdnwatch.problems import not_one_of
 from mdnwatch.store import table_queries
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
-from mdnwatch.store.table_queries import START, Row
+from mdnwatch.store.table_queries import START, Cursor, Row
 from mdnwatch.visibility import ALL, Visible
 
 # Of one answer of the daemon: some hundred KB.
@@ -63,13 +64,23 @@ Facts = dict[str, Any]
 
 def page(db: sqlite3.Connection, question: Mapping[str, Any], sees: Visible = ALL) -> Facts:
     """Rows after `after` of a question with `since` (ms UTC) and `account`: `{"rows", "after", "more"}`."""
-    after = tuple(question.get("after") or START)
+    after = _cursor(question.get("after"))
     found = table_queries.page(db, after, MAX_ROWS, question.get("since"), question.get("account"))
     return {
         "rows": [_cells(row) for _, row in found if sees.account(row.account)],
         "after": found[-1][0] if found else after,
         "more": len(found) == MAX_ROWS,
     }
+
+
+def _cursor(value: object) -> Cursor:
+    """Where a question goes on. Raises MdnwatchError."""
+    if value is None:
+        return START
+    if not isinstance(value, list | tuple) or len(value) != len(START):
+        raise MdnwatchError("a question for rows goes on after a message, a mailbox and an address")
+    message, mailbox, address = value
+    return int(message), str(mailbox), str(address)
 
 
 def pages(config: Config, since: int | None, account: str | None) -> Iterator[Facts]:

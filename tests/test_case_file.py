@@ -141,9 +141,10 @@ def test_a_case_file_is_not_written_over_another_unasked(tmp_path: Path) -> None
     assert json.loads(case.data.read_text("utf-8"))["case_file"] == case_file.VERSION
 
 
-def test_of_a_message_that_is_not_known_there_is_no_case() -> None:
+@pytest.mark.parametrize("query", ["<other@mail.example>", BOB])
+def test_of_what_is_no_known_message_there_is_no_case(query: str) -> None:
     with pytest.raises(MdnwatchError, match="no message with this Message-ID is known"):
-        made(query="<other@mail.example>")
+        made(query=query)
 
 
 def test_all_recipients_of_a_message_stand_in_its_case() -> None:

@@ -25,9 +25,10 @@ from explanations.situations import (
     record,
     text_of,
 )
-from facts import SENT_AT, head, mdn, sent_message
+from facts import SENT_AT, head, mdn, reply, sent_message
 
 from mdnwatch import explain, explain_file
+from mdnwatch.errors import MdnwatchError
 from mdnwatch.explanation import show, whole
 from mdnwatch.explanation.say import Clock
 from mdnwatch.mail.reader import read
@@ -189,3 +190,23 @@ def test_on_a_terminal_headings_stand_out_and_elsewhere_all_is_plain(monkeypatch
         terminal.flush()
         shown = os.read(screen.fileno(), 4096).decode()
     assert "\x1b[1mMail to bob@there.example" in shown
+
+
+def test_a_reply_that_is_set_aside_names_who_sent_it() -> None:
+    answer = reply(head("<old@there.example>", date=SENT_AT - 9 * DAY, in_reply_to=[OFFER]))
+    text = " ".join(text_of(Situation([sent_message(), answer])).split())
+    assert "A report of bob@there.example claims replied, dated 2026-11-14 09:00:00" in text
+
+
+def test_a_file_tells_nothing_of_messages_that_the_asker_may_not_see(db: sqlite3.Connection) -> None:
+    config = config_of({})
+    record(db, config, [sent_message(mdn=True)], NOW)
+    question = explain_file.read(RECEIPT_FILE, (), NOW).question
+    asker = explain.Asker(config, NOW, Visible(frozenset({"other"})))
+    assert explain.answer(db, question, asker)["choice"]["would"] == "waiting"
+
+
+@pytest.mark.parametrize("report", [{"id": "1", "content": "{}"}, {"id": "1", "kind": "mdn", "content": "["}])
+def test_a_question_that_no_command_asks_is_refused_in_words(db: sqlite3.Connection, report: dict[str, str]) -> None:
+    with pytest.raises(MdnwatchError, match="a question about a report brings it as"):
+        explain.answer(db, {"report": report}, explain.Asker(config_of({}), NOW))

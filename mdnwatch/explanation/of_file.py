@@ -144,20 +144,21 @@ def unplaced(report: Facts, clock: Clock) -> Say:
         names = listed([one["message_id"] for one in report.get("candidates", ())] or ["several messages"])
         text = (
             f"A report ({seen}) {_tells(report)}, but could be about any of {names}. Nothing is attributed by"
-            " guessing, so"
-            " it changed no state."
+            " guessing, so it changed no state."
         )
         return Say("ambiguous", text)
     if report["outcome"] == "matched":
         candidates = report.get("candidates", ())
-        other = candidates[0]["message_id"] if candidates else "another message"
-        return Say(
-            "other-message", f"A report ({seen}) {_tells(report)}, and was matched with {other}, by a better sign."
+        if not candidates:
+            text = f"A report ({seen}) was matched with a message of an account that is not for you to see."
+            return Say("hidden-message", text)
+        text = (
+            f"A report ({seen}) {_tells(report)}, and was matched with {candidates[0]['message_id']}, by a better sign."
         )
+        return Say("other-message", text)
     text = (
-        f"A report ({seen}) {_tells(report)} and waits for its message: no copy of it was found in a Sent folder"
-        " yet. It"
-        " counts as soon as that appears."
+        f"A report ({seen}) {_tells(report)} and waits for its message, of which no copy was found in a Sent folder"
+        " yet. It counts as soon as that appears."
     )
     return Say("waiting", text)
 

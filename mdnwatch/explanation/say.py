@@ -14,6 +14,10 @@ from mdnwatch.model.rule_words import FAILURES, HANDOVER, MEMBER, REFUSAL, RULES
 Facts = Mapping[str, Any]
 
 
+# What is not told by a mail program's receipt or by a mail server.
+_BY_SENDER = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED, Kind.COMPLAINED})
+
+
 class Clock(NamedTuple):
     """When an explanation is given, aware UTC; `kept`: it will be read later, so nothing in it is "an hour ago"."""
 
@@ -64,8 +68,10 @@ def failure(piece: Facts) -> tuple[str, str]:
 
 
 def reporter(piece: Facts) -> str:
-    """Who reports: the mail program of a receipt, the mail server of a delivery report."""
+    """Who reports: the mail program of a receipt, the mail server of a delivery report, else whoever sent it."""
     fields = piece["fields"]
+    if piece["kind"] in _BY_SENDER:
+        return str(piece["report"]["from"] or "nobody that it names")
     if "disposition" in fields:
         return program_of(fields.get("reportingUA"))
     host = str(fields.get("reporting_mta") or "").partition(";")[2].strip()

@@ -36,8 +36,7 @@ def _receipt(*, asked: bool) -> Say:
     if asked:
         text = (
             "A read receipt was asked for, and none has come. That is no sign that the message was not read: the"
-            " request"
-            " is only a wish; most mail programs ask their user first, and many never send a receipt."
+            " request is only a wish; most mail programs ask their user first, and many never send a receipt."
         )
         return Say("receipt-asked", text, "RFC 8098 §2.1")
     text = (

@@ -47,8 +47,7 @@ RULES: Mapping[Kind, Rule] = MappingProxyType(
         Kind.DECLINED: Rule(
             "{who} declined to say: a receipt by {by} tells that the sender is to learn nothing.",
             "The disposition type is denied, of an older standard that some programs still follow: the recipient"
-            " does not"
-            " wish you to know what became of the message.",
+            " does not wish you to know what became of the message.",
             "So the message arrived. Whether it was displayed is exactly what you are not told.",
             "RFC 2298 §3.2.6.2",
         ),
@@ -136,8 +135,8 @@ RULES: Mapping[Kind, Rule] = MappingProxyType(
 REFUSAL = Rule(
     "It was refused at {who}'s mailbox: a filter there, {by}, turned it away.",
     "The disposition type is deleted, by an automatic action, from a delivery agent: this is how a filter (Sieve)"
-    " rejects."
-    " Without such a sign it would count as deleted: what Exchange sends for mail that was not read looks alike.",
+    " rejects. Without such a sign it would count as deleted: what Exchange sends for mail that was not read"
+    " looks alike.",
     "Nobody saw the message there. Why, the filter may say in the text of its report, which mdnwatch does not keep.",
     "RFC 5429 §2.2.1",
 )

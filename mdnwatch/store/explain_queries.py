@@ -85,6 +85,7 @@ def told_of(db: sqlite3.Connection, message: int) -> Iterator[str | None]:
         yield recipient
 
 
-def is_held(db: sqlite3.Connection, report_id: str) -> bool:
-    """Whether a reply waits, as keyed hashes, for a message that it answers."""
-    return db.execute("SELECT 1 FROM held_reply WHERE id = ?", (report_id,)).fetchone() is not None
+def held_for(db: sqlite3.Connection, report_id: str) -> str | None:
+    """The account in which a reply waits, as keyed hashes, for a message that it answers; None where it does not."""
+    row = db.execute("SELECT account FROM held_reply WHERE id = ?", (report_id,)).fetchone()
+    return None if row is None else str(row[0])
