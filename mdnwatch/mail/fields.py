@@ -29,6 +29,7 @@ _TEXT_FIELDS = frozenset({"diagnostic-code", "localized-diagnostic", "error", "f
 _MIME_FIELDS = ("content-", "mime-version")
 # RFC 3464 §2.1.2: an atom stands before the semicolon. The slash is Mimecast's `rfc/822`.
 _ATOM = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_USUAL_TYPES = frozenset({"rfc822", "utf-8", "dns", "smtp"})
 
 
 class Block:
@@ -65,7 +66,9 @@ class Block:
     def take(self, name: str) -> str | None:
         """The value of a field, which is no extension then; None where there is none."""
         value = self._left.pop(name, None)
-        return None if value is None else unfold(value)
+        if value is None:
+            return None
+        return unfold(value) if "\n" in value else value.strip()
 
     def take_all(self, name: str) -> tuple[str, ...]:
         """The values of all fields of a name."""
@@ -153,11 +156,14 @@ def typed(value: str | None) -> Typed | None:
     if not value:
         return None
     kind, semicolon, rest = value.partition(";")
-    if not kind.isalnum():
-        kind = strip_comments(kind)
-    if not semicolon or _ATOM.fullmatch(kind) is None:
+    if not semicolon:
         return Typed(None, value)
-    kind, rest = kind.lower(), rest.strip()
+    if kind not in _USUAL_TYPES:
+        kind = strip_comments(kind)
+        if _ATOM.fullmatch(kind) is None:
+            return Typed(None, value)
+        kind = kind.lower()
+    rest = rest.strip()
     if ";" in rest and rest.partition(";")[0].strip().lower() == kind:
         rest = rest.partition(";")[2].strip()
     return Typed(kind, rest) if rest else None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from mdnwatch.mail.addresses import addresses, first_address
 from mdnwatch.mail.comments import first_comment
@@ -48,29 +51,6 @@ _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _KEYWORD = re.compile(r"[^\s;(]+")
 
 
-def read_head(header: Header) -> Head:
-    """The head of a report."""
-    sender = header.get("from") or ""
-    date = header.get("date") or ""
-    automatic = header.get("auto-submitted")
-    return Head(
-        message_id=message_id(header.get("message-id")),
-        date=parse_date(date),
-        date_as_sent=date,
-        from_address=first_address(sender),
-        from_as_sent=sender,
-        to_addresses=addresses(header.get("to")),
-        subject=decode_words(header.get("subject") or ""),
-        return_path=return_path(header),
-        in_reply_to=message_ids(header.get("in-reply-to")),
-        references=message_ids(header.get("references")),
-        auto_submitted=auto_submitted(header),
-        auto_submitted_comment=first_comment(automatic) if automatic else None,
-        authentication_results=header.all("authentication-results"),
-        delivered_to=_delivered_to(header),
-    )
-
-
 def auto_submitted(header: Header) -> str | None:
     """The lower-case keyword of Auto-Submitted (RFC 3834 §5); None without one."""
     text = header.get("auto-submitted")
@@ -93,27 +73,6 @@ def return_path(header: Header) -> str | None:
     return None if text is None else text.strip("<> \t")
 
 
-def read_returned(part: Part) -> Returned:
-    """What the returned original, or its header, says (RFC 6522 §3)."""
-    return returned_of(_returned_header(part), part.media_type)
-
-
-def returned_of(header: Header, media_type: str) -> Returned:
-    """What the header of a returned original says; `media_type` is that of the part in which it stands."""
-    subject = header.get("subject")
-    date = header.get("date")
-    return Returned(
-        media_type=media_type,
-        message_id=message_id(header.get("message-id")),
-        from_address=first_address(header.get("from")),
-        to_addresses=addresses(header.get("to")),
-        return_path=return_path(header),
-        other_message_ids=other_message_ids(header),
-        subject=None if subject is None else decode_words(subject),
-        date=parse_date(date) if date else None,
-    )
-
-
 def other_message_ids(header: Header) -> tuple[str, ...]:
     """What a message was called before a provider gave it the Message-ID that it has, with angle brackets."""
     if not header.has_any(_ANY_OTHER_IDS):
@@ -127,3 +86,86 @@ def _returned_header(part: Part) -> Header:
         return read_header(part.data, part.body, min(part.end, part.body + MAX_RETURNED_HEADER))
     raw = with_lf(part.content(MAX_RETURNED_HEADER))
     return read_header(raw, 0, len(raw))
+
+
+class _Lazy:
+    """A value whose fields are read from a header when they are first asked for: of most reports few ever are.
+
+    Python asks `__getattr__` for slots that are still empty, and for nothing else that there is.
+    """
+
+    __slots__ = ()
+    _READERS: ClassVar[Mapping[str, Callable[[Header], object]]]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - each field has its own type
+        if name not in self._READERS:
+            raise AttributeError(name)
+        value = self._READERS[name](self._header)
+        object.__setattr__(self, name, value)
+        return value
+
+
+class _Head(_Lazy, Head):
+    __slots__ = ("_header",)
+    _READERS = MappingProxyType(
+        {
+            "message_id": lambda header: message_id(header.get("message-id")),
+            "date": lambda header: parse_date(header.get("date") or ""),
+            "date_as_sent": lambda header: header.get("date") or "",
+            "from_address": lambda header: first_address(header.get("from") or ""),
+            "from_as_sent": lambda header: header.get("from") or "",
+            "to_addresses": lambda header: addresses(header.get("to")),
+            "subject": lambda header: decode_words(header.get("subject") or ""),
+            "return_path": return_path,
+            "in_reply_to": lambda header: message_ids(header.get("in-reply-to")),
+            "references": lambda header: message_ids(header.get("references")),
+            "auto_submitted": auto_submitted,
+            "auto_submitted_comment": lambda header: first_comment(header.get("auto-submitted") or ""),
+            "authentication_results": lambda header: header.all("authentication-results"),
+            "delivered_to": _delivered_to,
+        }
+    )
+
+    def __init__(self, header: Header) -> None:
+        object.__setattr__(self, "_header", header)
+
+
+class _Returned(_Lazy, Returned):
+    __slots__ = ("_header", "_read_header")
+    _READERS = MappingProxyType(
+        {
+            "message_id": lambda header: message_id(header.get("message-id")),
+            "from_address": lambda header: first_address(header.get("from")),
+            "to_addresses": lambda header: addresses(header.get("to")),
+            "return_path": return_path,
+            "other_message_ids": other_message_ids,
+            "subject": lambda header: None if (text := header.get("subject")) is None else decode_words(text),
+            "date": lambda header: parse_date(text) if (text := header.get("date")) else None,
+        }
+    )
+
+    def __init__(self, media_type: str, read_header: Callable[[], Header]) -> None:
+        object.__setattr__(self, "media_type", media_type)
+        object.__setattr__(self, "_read_header", read_header)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - each field has its own type
+        if name == "_header":
+            # The header itself is read as late.
+            object.__setattr__(self, name, self._read_header())
+            return self._header
+        return super().__getattr__(name)
+
+
+def read_head(header: Header) -> Head:
+    """The head of a report."""
+    return _Head(header)
+
+
+def read_returned(part: Part) -> Returned:
+    """What the returned original, or its header, says (RFC 6522 §3)."""
+    return _Returned(part.media_type, lambda: _returned_header(part))
+
+
+def returned_of(header: Header, media_type: str) -> Returned:
+    """What the header of a returned original says; `media_type` is that of the part in which it stands."""
+    return _Returned(media_type, lambda: header)

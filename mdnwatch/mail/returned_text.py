@@ -50,6 +50,8 @@ _HINTS = (
     "follow", "attach", "below", "copy", "reads", "header", "origin", "message:", "mail:", "post:", "bericht:",
     "nachricht", "mensaje", "mensagem", "messaggio", "summary", "元の", "オリジナル", "исходн",
 )  # fmt: skip
+# What stands before each line of a quoted message, blank ones too.
+_QUOTED = "> \t"
 _RULE = "-=_*#|~ \t"
 _RULES = tuple(character + other for character in "-=_*#|~" for other in "-=_*#|~")
 
@@ -83,13 +85,16 @@ def _separator(text: str, lines: list[str]) -> int | None:
     """The first line that announces a returned message; None where none does."""
     lower = text.lower()
     hints = [hint for hint in _HINTS if hint in lower]
-    return next((n for n, line in enumerate(lines) if 0 < len(line) <= MAX_SEPARATOR and _announces(line, hints)), None)
+    for number, (line, in_lower) in enumerate(zip(lines, lower.split("\n"), strict=True)):
+        if 0 < len(line) <= MAX_SEPARATOR and _announces(line, in_lower, hints):
+            return number
+    return None
 
 
-def _announces(line: str, hints: list[str]) -> bool:
+def _announces(line: str, lower: str, hints: list[str]) -> bool:
     if line[0] in _RULE and line.lstrip().startswith(_RULES):
-        return _DECORATED.search(line.lower().strip(_RULE)) is not None
-    return any(map(line.lower().__contains__, hints)) and _SAID.match(line) is not None
+        return _DECORATED.search(lower.strip(_RULE)) is not None
+    return any(map(lower.__contains__, hints)) and _SAID.match(line) is not None
 
 
 def _header_start(lines: list[str], begin: int) -> int | None:
@@ -98,20 +103,30 @@ def _header_start(lines: list[str], begin: int) -> int | None:
     while number < len(lines):
         if ":" not in lines[number] or _KNOWN.match(lines[number]) is None:
             number += 1
-            continue
-        end = _block_end(lines, number)
-        names = {match[1].lower() for line in lines[number:end] if (match := _KNOWN.match(line))}
-        if len(names) >= _LEAST_KNOWN or (len(names) > 1 and not names.isdisjoint(_TELLING)):
+        elif _begins_header(lines, number):
             return number
-        number = end
+        else:
+            number = _block_end(lines, number)
     return None
 
 
+def _begins_header(lines: list[str], start: int) -> bool:
+    """Whether a block of lines names enough fields to be a header; most do in their first lines."""
+    names: set[str] = set()
+    for line in lines[start : start + MAX_HEADER_LINES]:
+        if not line.strip(_QUOTED):
+            return False
+        match = _KNOWN.match(line)
+        if match is not None:
+            names.add(match[1].lower())
+            if len(names) >= _LEAST_KNOWN or (len(names) > 1 and not names.isdisjoint(_TELLING)):
+                return True
+    return False
+
+
 def _block_end(lines: list[str], start: int) -> int:
-    end = start
-    while end < len(lines) and end - start < MAX_HEADER_LINES and lines[end].strip("> \t"):
-        end += 1
-    return end
+    last = min(len(lines), start + MAX_HEADER_LINES)
+    return next((number for number in range(start, last) if not lines[number].strip(_QUOTED)), last)
 
 
 def _header(lines: list[str], start: int) -> Header:

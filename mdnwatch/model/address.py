@@ -62,6 +62,9 @@ def forms(typed: Typed | None) -> tuple[str, ...]:
     if typed is None:
         return ()
     literal = plain(typed.value)
+    if typed.value.isascii() and "+" not in typed.value and "\\" not in typed.value:
+        # As nearly all are: written in one way only.
+        return (literal,) if "@" in literal else ()
     decoded = plain(decode_xtext(typed.value))
     if typed.type == "utf-8":
         # RFC 6533 §3: addresses in xtext form SHOULD be shown as UTF-8.
@@ -76,8 +79,9 @@ def plain(text: str) -> str:
 
     Leniency: KMail writes `Final-Recipient: rfc822; KMail User <kmail@mail.example>` (kmail-KMman).
     """
-    text = _COMMENT_BEHIND.sub("", text)
-    match = _ANGLE_ADDRESS.search(text)
+    if "(" in text:
+        text = _COMMENT_BEHIND.sub("", text)
+    match = _ANGLE_ADDRESS.search(text) if "<" in text else None
     return (match[1] if match else text).strip()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote
@@ -119,8 +119,11 @@ def _envelope_id_keys(value: str) -> Iterator[LookupKey]:
 
 def _message_id_keys(rung: Rung, message_ids: Sequence[str]) -> Iterator[LookupKey]:
     for message_id in message_ids[:MAX_KEYS_PER_RUNG]:
-        # Leniency: ids that came through an ENVID, or through a link, are still written as there.
-        for form in dict.fromkeys((message_id, decode_xtext(message_id), unquote(message_id))):
+        forms: Iterable[str] = (message_id,)
+        if "+" in message_id or "%" in message_id:
+            # Leniency: ids that came through an ENVID, or through a link, are still written as there.
+            forms = dict.fromkeys((message_id, decode_xtext(message_id), unquote(message_id)))
+        for form in forms:
             if form.strip("<> \t"):
                 yield LookupKey(rung, message_id_key(form))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from mdnwatch.model.phrases import Phrases
 from mdnwatch.model.reason_words import reason_by_words
 from mdnwatch.model.reasons import Reason
 from mdnwatch.model.report import Action, RecipientBlock
@@ -81,8 +81,8 @@ _BY_REPLY: Mapping[int, Reason] = MappingProxyType(
 )
 # Postfix, Exim, Sendmail, Courier. Where commands are pipelined (RFC 2920), Sendmail shows DATA before the refusal of
 # the recipient, and then that there is none.
-_AFTER_DATA = re.compile(r"in reply to (?:end of )?data|after end of data|>>> data\b", re.IGNORECASE)
-_WITHOUT_RECIPIENT = re.compile(r"\b503\b|need rcpt|rcpt first|no valid recipients", re.IGNORECASE)
+_AFTER_DATA = Phrases(r"in reply to (?:end of )?data|after end of data|>>> data\b")
+_WITHOUT_RECIPIENT = Phrases(r"\b503\b|need rcpt|rcpt first|no valid recipients")
 # RFC 3463 §3: what the subject says by itself, where neither detail nor words say more.
 _BY_SUBJECT: Mapping[str, Reason] = MappingProxyType(
     {
@@ -112,7 +112,8 @@ def meaning(block: RecipientBlock) -> Meaning:
 
 
 def _is_after_data(words: str) -> bool:
-    return _AFTER_DATA.search(words) is not None and _WITHOUT_RECIPIENT.search(words) is None
+    lower = words.lower()
+    return _AFTER_DATA.within(lower) and not _WITHOUT_RECIPIENT.within(lower)
 
 
 def reason_of(status: str | None, words: str) -> Reason:
