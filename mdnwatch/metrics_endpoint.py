@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from datetime import datetime
 from pathlib import Path
 
-from aiohttp import web
-
 from mdnwatch.config import MetricsSettings
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.metrics import CONTENT_TYPE, Sample
@@ -27,6 +25,8 @@ async def listening(settings: MetricsSettings, exposition: Callable[[], Awaitabl
     if settings.listen is None:
         yield
         return
+
+    from aiohttp import web  # noqa: PLC0415 - 1.5 MiB, for those who ask for figures
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=await exposition(), headers={"Content-Type": CONTENT_TYPE})
