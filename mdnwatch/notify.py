@@ -63,6 +63,7 @@ class _Notifier:
         self._ids: dict[str, int] = {}
         self._shown: dict[int, Notice] = {}
         self._saved = self._cursor = _load_cursor()
+        self._unsaved = False
         self._opening: set[asyncio.Task[None]] = set()
         desktop.on_closed = self._closed
         desktop.on_action = self._details
@@ -113,11 +114,22 @@ class _Notifier:
             seconds = self._notices.seconds_until_due(self._now())
             if seconds is None and self._cursor is not None and self._cursor != self._saved:
                 # Only now: what waits, for a minute or for the morning, is asked for again after a restart.
-                self._saved = self._cursor
-                _write(state_directory() / CURSOR_NAME, f"{self._saved}\n")
+                self._save(self._cursor)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
+
+    def _save(self, cursor: int) -> None:
+        """Note what was shown; where that fails, as on a full disk, it is tried again with the daemon's next answer."""
+        path = state_directory() / CURSOR_NAME
+        try:
+            _write(path, f"{cursor}\n")
+        except OSError as error:
+            if not self._unsaved:
+                self._tell(f"{path}: {error.strerror}; until it can be written, a restart shows again what was shown")
+            self._unsaved = True
+        else:
+            self._saved, self._unsaved = cursor, False
 
     def _closed(self, number: int, reason: int) -> None:
         notice = self._shown.pop(number, None)
@@ -144,7 +156,11 @@ class _Notifier:
         except MdnwatchError as error:
             details = "\n".join([notice.title, *notice.lines, "", f"{error}\n"])
         path = state_directory() / "details.txt"
-        await asyncio.to_thread(_write, path, details)
+        try:
+            await asyncio.to_thread(_write, path, details)
+        except OSError as error:
+            self._tell(f"{path}: {error.strerror}")
+            return
         try:
             await asyncio.to_thread(_start, [self._options.opener, str(path)])
         except OSError as error:
@@ -176,6 +192,9 @@ def _write(path: Path, text: str) -> None:
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        # A cursor that a power cut has emptied would be none, and what came since would never be shown.
+        os.fsync(fd)
     draft.replace(path)
 
 

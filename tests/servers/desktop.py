@@ -33,6 +33,7 @@ class Screen:
     """The environment of its programs."""
 
     environ: dict[str, str]
+    dunst: int  # its process
 
     def dunstctl(self, *words: str) -> str:
         """What dunst answers."""
@@ -66,12 +67,12 @@ def _notification(one: Mapping[str, Any]) -> Notification:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], environ: dict[str, str], passed: tuple[int, ...] = ()) -> Iterator[None]:
+def _process(command: list[str], environ: dict[str, str], passed: tuple[int, ...] = ()) -> Iterator[int]:
     with subprocess.Popen(
         command, env=environ, pass_fds=passed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            yield
+            yield process.pid
         finally:
             process.terminate()
 
@@ -101,8 +102,7 @@ def desktop(home: Path) -> Iterator[Screen]:
         environ["DISPLAY"] = f":{number}"
         address = _first_line(["dbus-daemon", "--session", "--nofork", "--print-address={}"], environ, stack)
         environ["DBUS_SESSION_BUS_ADDRESS"] = address
-        stack.enter_context(_process(["dunst"], environ))
-        made = Screen(environ)
+        made = Screen(environ, stack.enter_context(_process(["dunst"], environ)))
         until(lambda: _answers(made), "dunst")
         yield made
 

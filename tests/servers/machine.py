@@ -19,7 +19,7 @@ needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not
 @contextlib.contextmanager
 def small_disk(directory: Path, size: str = "4m") -> Iterator[None]:
     """A disk of its own at a directory."""
-    directory.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700, parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", directory], check=True)
     try:
         yield
