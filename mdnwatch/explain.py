@@ -20,6 +20,7 @@ from mdnwatch.model.address import split, without_sub_address
 from mdnwatch.model.authenticity import Grade, Graded
 from mdnwatch.model.correlation import Ambiguous, Match, choose, message_id_key
 from mdnwatch.model.event import event_type_of, recipient_event_id
+from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.state import Delivery, Reading, RecipientState
 from mdnwatch.model.stored import REPLY, StoredReport, from_ms, report_from, to_ms
@@ -239,6 +240,7 @@ def _events(
                     "at": time_text(from_ms(event.created_at)),
                     "told": event.told,
                     **({"after_seconds": event.after_seconds} if event.after_seconds else {}),
+                    **({"expired": event.expired} if event.type == EventType.MESSAGE_SETTLED else {}),
                 }
             )
     return found

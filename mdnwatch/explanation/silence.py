@@ -58,8 +58,7 @@ def _delivery_report(notify: list[str]) -> Say:
         return Say("dsn-asked", text, "RFC 3461 §5.2.2")
     text = (
         "No report of a successful delivery is known to have been asked for. Mail servers report failures by"
-        " themselves,"
-        " mostly within five days, and none has come: a hint that it arrived, and no proof."
+        " themselves, mostly within five days, and none has come: a hint that it arrived, and no proof."
     )
     return Say("dsn-not-asked", text, "RFC 5321 §6.1")
 
@@ -90,17 +89,18 @@ def waiting(recipient: Facts, clock: Clock) -> Iterator[Say]:
     if overdue:
         last = overdue[-1]
         after = f", {how_long(last['after_seconds'])} after it was sent" if "after_seconds" in last else ""
-        yield Say("overdue", f"It is overdue: that nothing was heard was told on {on(last['at'], clock)}{after}.")
+        is_or_was = "is" if recipient["reading"] == "none" and recipient["delivery"] != "failed" else "was"
+        text = f"It {is_or_was} overdue: that nothing was heard was told on {on(last['at'], clock)}{after}."
+        yield Say("overdue", text)
 
 
 def settled(message: Facts, clock: Clock) -> Say | None:
     """That nothing more is awaited of the whole message, and why."""
     if not message["settled"]:
         return None
-    at = next((event["at"] for event in message["events"] if event["type"] == "message.settled"), None)
-    until = time_of(message["watched_until"])
-    told = f" (told on {on(at, clock)})" if at else ""
-    if until is not None and until <= clock.now:
+    events = [event for event in message["events"] if event["type"] == "message.settled"]
+    told = f" (told on {on(events[0]['at'], clock)})" if events and events[0]["told"] else ""
+    if any(event["expired"] for event in events):
         text = f"The message is settled{told}: its watch is over. A report that still comes is told all the same."
     else:
         text = f"The message is settled{told}: every recipient has said what it will say, or cannot be reached."

@@ -28,7 +28,8 @@ class Sighting(NamedTuple):
 class ToldEvent(NamedTuple):
     """An event of a message. `told` is False where it was known before anybody was to be told.
 
-    `recipient` is None where it is about the whole message; `after_seconds` is how long a silence was when it was told.
+    `recipient` is None where it is about the whole message; `after_seconds` is how long a silence was when it was told;
+    `expired`, whether the message is settled since its watch is over.
     """
 
     id: str
@@ -37,6 +38,7 @@ class ToldEvent(NamedTuple):
     created_at: int  # ms UTC
     told: bool
     after_seconds: int | None
+    expired: bool
 
 
 def asked_of_domain(
@@ -63,12 +65,13 @@ def events_of(db: sqlite3.Connection, message: int) -> Iterator[ToldEvent]:
     """The events of a message in the order in which they came about, one at a time."""
     rows = db.execute(
         "SELECT id, type, recipient, created_at, body IS NOT NULL,"
-        " iif(type = 'recipient.overdue', json_extract(body, '$.data.overdue.after_seconds'), NULL)"
+        " CASE type WHEN 'recipient.overdue' THEN json_extract(body, '$.data.overdue.after_seconds') END,"
+        " CASE type WHEN 'message.settled' THEN json_extract(body, '$.data.expired') END"
         " FROM event WHERE message = ? ORDER BY number",
         (message,),
     )
     for row in rows:
-        yield ToldEvent(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+        yield ToldEvent(row[0], row[1], row[2], row[3], bool(row[4]), row[5], bool(row[6]))
 
 
 def sightings_of(db: sqlite3.Connection, report_id: str) -> list[Sighting]:

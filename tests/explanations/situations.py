@@ -69,6 +69,7 @@ class Situation:
     after: timedelta = DAY
     extra: Mapping[str, Any] = field(default_factory=dict)
     silence_told: bool = False
+    later: Sequence[Fact] = ()
 
 
 def config_of(settings: Mapping[str, Any]) -> Config:
@@ -115,6 +116,7 @@ def facts_of(situation: Situation, sees: Visible = ALL) -> dict[str, Any]:
         record(db, config, situation.facts, now)
         if situation.silence_told:
             tell_silence(db, config, now)
+        record(db, config, situation.later, now)
         asker = explain.Asker(config, now, sees)
         if situation.mail is None:
             return {**explain.answer(db, {"query": situation.query}, asker), **situation.extra}
@@ -262,6 +264,9 @@ SITUATIONS: Mapping[str, Situation] = {
         [*habits("there.example", 2, 9), sent_message(mdn=True)], after=5 * DAY
     ),
     "silence-that-is-overdue": Situation([sent_message(mdn=True)], after=4 * DAY, silence_told=True),
+    "displayed-after-it-was-overdue": Situation(
+        [sent_message(mdn=True)], after=4 * DAY, silence_told=True, later=[mdn(head(date=SENT_AT + 4 * DAY))]
+    ),
     "silence-to-the-end": Situation([sent_message(mdn=True)], OFFER, after=100 * DAY, silence_told=True),
     "silence-where-nothing-was-asked": Situation([sent_message()], after=5 * DAY),
     "silence-of-a-domain-that-answers": Situation(
