@@ -112,6 +112,7 @@ def _bury_recipient(unit: Unit, number: int, mailbox: Mailbox, erased: Erased) -
     if not sent_queries.is_there(unit.db, number):
         return
     tombstone_queries.bury_recipient(unit.db, sent_queries.keys_of(unit.db, number)[0], mailbox.name, unit.now)
+    sent_queries.mark_incomplete(unit.db, number)
     if not erase_queries.is_addressed(unit.db, number):
         erase_message(unit, number, erased)
 

@@ -127,9 +127,11 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> bool:
     remaining = tombstone_queries.without_erased(unit.db, sent)
     if remaining is None:
         return False
-    sent = remaining
+    is_incomplete, sent = remaining is not sent, remaining
     followed = follow and sent.date is not None and sent.date <= unit.now + CLOCKS_APART
     message, changed = sent_queries.save_sent(unit.db, sent, unit.now if followed else None)
+    if is_incomplete:
+        sent_queries.mark_incomplete(unit.db, message)
     if not changed:
         return True
     # Not only those of this copy: what it changes counts for reports that name the message otherwise.

@@ -12,13 +12,17 @@ import pytest_asyncio
 from facts import SENT_AT, head, mdn, reply, sent_message
 
 from mdnwatch import retention
+from mdnwatch.model.event import Event
 from mdnwatch.model.evidence import extract
 from mdnwatch.model.received import Place
 from mdnwatch.model.report import report_id
+from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import stored
 from mdnwatch.placement import Rules, Unit, record_report, record_sent
 from mdnwatch.store import reply_queries
 from mdnwatch.store.sqlite import Store
+
+NOW = SENT_AT + timedelta(days=1)
 
 
 @dataclass
@@ -105,6 +109,30 @@ async def test_replies_are_held_for_a_while_and_the_latest_of_many(store: Store)
     assert await store.read(lambda db: db.execute("SELECT count(*) FROM held_reply_key").fetchone()) == (3,)
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.mark.asyncio
+async def test_what_was_sent_too_long_ago_is_erased_once_it_is_settled_and_stays_unknown(store: Store) -> None:
+    def sends(number: int, days: int) -> SentMessage:
+        return sent_message(f"<m{number}@mail.example>", date=NOW - timedelta(days=days))
+
+    def record(db: Any) -> list[Event]:  # noqa: ANN401 - a connection
+        unit = Unit(db, Rules(announce_backfill=True), NOW, lambda *_: None)
+        for number in range(3 * retention.MESSAGES_PER_UNIT):
+            record_sent(unit, sends(number, 800), follow=False)
+        record_sent(unit, sends(1000, 800))  # whose silence is still awaited
+        record_sent(unit, sends(1001, 600), follow=False)
+        return unit.events
+
+    await store.run(record)
+    await keep_waiting(store, 0, NOW - timedelta(days=1))
+    line, left = await swept(store, Limits(timedelta(days=30), 100, keep=timedelta(days=730)), NOW)
+    assert (line, left) == ({"event": "old messages erased", "messages": 3 * retention.MESSAGES_PER_UNIT}, 0)
+    assert await store.run(record) == []
+    await keep_waiting(store, 0, NOW)
+    rows = await store.read(lambda db: db.execute("SELECT message_id FROM sent_message ORDER BY id").fetchall())
+    assert [message_id for (message_id,) in rows] == ["<m1000@mail.example>", "<m1001@mail.example>"]
+    assert await store.read(lambda db: db.execute("SELECT count(*) FROM report").fetchone()) == (0,)
 
 
 async def hold(store: Store, number: int, at: datetime) -> None:

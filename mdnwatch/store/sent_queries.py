@@ -238,7 +238,16 @@ def only_recipient(db: sqlite3.Connection, message: int) -> StoredRecipient | No
     """The addressed recipient of a message that has exactly one."""
     sql = f"SELECT {_RECIPIENT_COLUMNS} FROM recipient WHERE message = ? AND addressed = 1 LIMIT 2"  # noqa: S608 - constants
     rows = db.execute(sql, (message,)).fetchall()
-    return _recipient(rows[0]) if len(rows) == 1 else None
+    return _recipient(rows[0]) if len(rows) == 1 and not _is_incomplete(db, message) else None
+
+
+def mark_incomplete(db: sqlite3.Connection, message: int) -> None:
+    """Keep that a message has had recipients who were erased."""
+    db.execute("UPDATE sent_message SET incomplete = 1 WHERE id = ?", (message,))
+
+
+def _is_incomplete(db: sqlite3.Connection, message: int) -> bool:
+    return bool(db.execute("SELECT incomplete FROM sent_message WHERE id = ?", (message,)).fetchone()[0])
 
 
 def unaddressed_recipient(db: sqlite3.Connection, message: int, address: str) -> StoredRecipient:
@@ -289,10 +298,10 @@ def probable_recipient(db: sqlite3.Connection, message: int, address: str) -> st
     """Who may stand behind an address that was not written to: the sole recipient, or the only one of its domain."""
     sql = f"SELECT {_ADDRESS} FROM recipient WHERE message = ? AND addressed = 1 LIMIT ?"  # noqa: S608 - constants
     rows = [row[0] for row in db.execute(sql, (message, MAX_RECIPIENTS_FOR_HINT + 1))]
+    if len(rows) > MAX_RECIPIENTS_FOR_HINT or _is_incomplete(db, message):
+        return None
     if len(rows) == 1:
         return str(rows[0])
-    if len(rows) > MAX_RECIPIENTS_FOR_HINT:
-        return None
     domain = split(canonical(address))[1]
     same = [one for one in rows if split(canonical(one))[1] == domain]
     return str(same[0]) if len(same) == 1 else None

@@ -98,6 +98,33 @@ async def test_when_the_transaction_is_lost_every_unit_of_the_group_hears_of_it(
 
 
 @pytest.mark.asyncio
+async def test_after_tidying_no_byte_of_what_was_deleted_is_left_and_units_around_it_are_kept(store: Store) -> None:
+    for number in range(300):
+        # Names of all lengths, which move from page to page as others come between them.
+        await store.run(put(f"{number * 7919 % 300:03}-hush-hush-{'x' * (number % 50)}"))
+    await store.run(lambda db: db.execute("DELETE FROM maildir_name WHERE name LIKE '%hush%'").rowcount)
+    _, is_tidy, _ = await asyncio.gather(store.run(put("before")), store.tidy(), store.run(put("after")))
+    assert is_tidy
+    assert await store.read(names) == {"before", "after"}
+    assert b"hush" not in b"".join(file.read_bytes() for file in store.path.parent.iterdir())
+
+
+@pytest.mark.asyncio
+async def test_tidying_says_when_a_reader_keeps_old_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdnwatch.store.sqlite.BUSY_TIMEOUT_SECONDS", 0.05)
+    other = Store(store.path.parent.with_name("other"))
+    await other.open()
+    await other.run(put("one"))
+    with closing(connect_for_reading(other.path)) as reader:
+        reader.execute("BEGIN")
+        names(reader)
+        await other.run(put("two"))
+        assert not await other.tidy()
+    assert await other.tidy()
+    await other.close()
+
+
+@pytest.mark.asyncio
 async def test_a_second_owner_of_the_state_dir_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match=f"in use by another mdnwatch \\(process {os.getpid()}\\)"):
         await Store(store.path.parent).open()
