@@ -28,6 +28,9 @@ SLOWER_SECONDS = 5.0
 # RFC 7636 §4.1 asks for 43 characters at least; RFC 6749 §10.10 for what nobody guesses.
 RANDOM_BYTES = 32
 
+# The second one is Microsoft's own word for the first.
+DENIED = frozenset({"access_denied", "authorization_declined"})
+
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -156,7 +159,7 @@ async def _polled(endpoint: TokenEndpoint, device_code: str, pause: float) -> To
             # RFC 8628 §3.5.
             if error.code == "slow_down":
                 pause += SLOWER_SECONDS
-            elif error.code == "access_denied":
+            elif error.code in DENIED:
                 raise GrantRevoked("access was denied", error.code) from None
             elif error.code == "expired_token":
                 raise OAuthError("the code has expired, and nobody had typed it: begin again", error.code) from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,12 +57,11 @@ class TokenFile:
             raise TokensNotKept(self._words(error)) from None
 
     def _make_directory(self) -> None:
-        directory = self.path.parent
-        if not directory.exists():
-            directory.mkdir(DIRECTORY_MODE)
-            private_file.give_to_owner(directory, self._state_dir)
+        with contextlib.suppress(FileExistsError):
+            self.path.parent.mkdir(DIRECTORY_MODE)
+            private_file.give_to_owner(self.path.parent, self._state_dir)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Whoever renews or replaces the tokens does it alone, over all processes. Raises TokensNotKept."""
         try:

@@ -135,6 +135,13 @@ async def test_a_device_code_that_nobody_types_expires(one: Provider) -> None:
 
 
 @pytest.mark.asyncio
+async def test_microsofts_word_for_a_denial_is_understood(one: Provider) -> None:
+    one.device_polls = ["authorization_declined"]
+    with pytest.raises(GrantRevoked, match="access was denied"):
+        await on_device(settings(one, "device_code"))
+
+
+@pytest.mark.asyncio
 async def test_a_client_without_a_secret_is_public() -> None:
     with provider(client_secret=None) as one:
         assert (await in_browser(settings(one, "authorization_code"))).refresh_token in one.refresh

@@ -24,7 +24,7 @@ class Credentials(Protocol):
     """What is proved to the server. `beat` tells the watchdog that a wait is no standstill."""
 
     async def read(self, beat: Beat, *, refused: str | None = None) -> str:
-        """The password or access token as it is now, if there is a way not the one that the server has refused.
+        """The password or access token as it is now; another one than was `refused`, where there can be another.
 
         Raises SourceRefused when a person has to do something, SourceError otherwise.
         """

@@ -91,9 +91,9 @@ async def login_by_token(session: Session, settings: ImapSettings, token: str, c
     exchange = await authenticate(session, mechanism, username, token, capabilities)
     if exchange.status == "OK":
         return
-    said = grammar.words(exchange.text).replace(token, "…").replace(mechanism.credentials(username, token), "…")
-    if status := _status(exchange.challenge):
-        said = f"{said} ({status})"
+    status = _status(exchange.challenge)
+    said = grammar.words(exchange.text) + (f" ({status})" if status else "")
+    said = said.replace(token, "…").replace(mechanism.credentials(username, token), "…")
     cause = cause_of_refused_login(exchange.text)
     if cause is Cause.PASSWORD_REFUSED:
         raise TokenRefused(
@@ -142,6 +142,8 @@ def _without_secrets(said: str, username: str, password: str) -> str:
 def _why_no_login(capabilities: frozenset[str], *, secure: bool) -> str:
     if "LOGINDISABLED" not in capabilities:
         return "the server takes no characters beyond ASCII in username and password: it has no AUTH=PLAIN"
+    if capabilities & {"AUTH=OAUTHBEARER", "AUTH=XOAUTH2"}:
+        return "the server takes access tokens only: put a table [accounts.oauth] in the place of the password"
     if not secure:
         return 'the server takes no password without TLS: set tls = "starttls" or "implicit"'
     return "the server offers neither LOGIN nor AUTH=PLAIN"

@@ -94,6 +94,7 @@ async def test_a_second_question_during_the_login_is_cancelled() -> None:
     ("capabilities", "password", "words"),
     [
         (b"IMAP4rev1 LOGINDISABLED", "pw", "takes no password without TLS"),
+        (b"IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2", "pw", "takes access tokens only: put a table [accounts.oauth]"),
         (b"IMAP4rev1", "größer", "no characters beyond ASCII"),
         (b"IMAP4rev1", "a\r\nA9 DELETE INBOX", "line break"),
         (b"IMAP4rev1", "a\0b", "NUL"),
