@@ -106,6 +106,26 @@ async def test_somebody_who_does_not_consent_is_told(one: Provider) -> None:
         await on_device(settings(one, "device_code"))
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "host", "parameters"),
+    [("google", "127.0.0.1", {"access_type": "offline", "prompt": "consent"}), ("microsoft", "localhost", {})],
+)
+async def test_known_providers_are_asked_as_their_documentation_says(
+    one: Provider, name: str, host: str, parameters: dict[str, str]
+) -> None:
+    urls = {"authorization_url": one.url("authorization"), "token_url": one.url("token")}
+    table = {"provider": name, "grant": "authorization_code", "client_id": "mdnwatch-tests", "client_secret": SECRET}
+    consent = OAuthSettings.model_validate({**table, **urls})
+    tokens = await in_browser(consent)
+    (asked,) = one.visits
+    assert URL(asked["redirect_uri"]).host == host
+    assert parameters.items() <= asked.items()
+    assert asked["scope"] == " ".join(consent.scopes)
+    async with endpoint_of(consent) as endpoint:
+        assert (await endpoint.refreshed(tokens)).access_token in one.access
+
+
 async def on_device(one: OAuthSettings) -> Tokens:
     seen: list[tuple[str, str]] = []
     async with endpoint_of(one) as endpoint:

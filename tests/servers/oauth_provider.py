@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import hmac
 import secrets
 import threading
 import time
@@ -50,6 +49,7 @@ class Provider:
     access: dict[str, float] = field(default_factory=dict)  # access token -> when it expires, monotonic
     refresh: set[str] = field(default_factory=set)
     codes: dict[str, Mapping[str, str]] = field(default_factory=dict)  # code -> the authorization request
+    visits: list[Mapping[str, str]] = field(default_factory=list)  # what browsers were sent with
     devices: set[str] = field(default_factory=set)
     grants: list[str] = field(default_factory=list)  # grant types of the tokens that were given
     asked: list[float] = field(default_factory=list)  # when a device's token was asked for, monotonic
@@ -80,6 +80,7 @@ class Provider:
     async def authorization(self, request: web.Request) -> web.Response:
         """RFC 6749 §4.1.1, RFC 7636 §4.3; the person consents at once, or never."""
         asked = dict(request.query)
+        self.visits.append(asked)
         if asked.get("response_type") != "code" or asked.get("client_id") != CLIENT:
             return web.Response(status=400, text="response_type or client_id")
         if asked.get("code_challenge_method") != "S256" or len(asked.get("code_challenge", "")) != 43:
@@ -139,17 +140,14 @@ class Provider:
         return answer
 
     def _authenticate(self, request: web.Request, given: Mapping[str, str]) -> None:
-        """RFC 6749 §2.3.1: by HTTP Basic; a client without a secret names itself."""
-        header = request.headers.get("Authorization")
-        if self.client_secret is None:
-            known = header is None and given.get("client_id") == CLIENT
-        elif header is None:
-            known = False
-        else:
+        """RFC 6749 §2.3.1: by HTTP Basic or in the body, never both; a client without a secret only names itself."""
+        header, name, secret = request.headers.get("Authorization"), given.get("client_id"), given.get("client_secret")
+        if header is not None:
+            if secret is not None:
+                raise _Refusal("invalid_request")
             basic = BasicAuth.decode(header)
             name, secret = unquote_plus(basic.login), unquote_plus(basic.password)
-            known = name == CLIENT and hmac.compare_digest(secret.encode(), self.client_secret.encode())
-        if not known:
+        if name != CLIENT or secret != self.client_secret:
             raise _Refusal("invalid_client", status=401)
 
     def _check_code(self, given: Mapping[str, str]) -> None:
