@@ -65,6 +65,14 @@ def test_the_form_can_be_fixed(form: str, stream: io.StringIO, *, is_json: bool)
     assert stream.getvalue().startswith("{") == is_json
 
 
+@pytest.mark.parametrize("odd", [2**64, "caf\udce9"])
+def test_what_quick_json_cannot_write_is_written_all_the_same(odd: int | str) -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    structlog.get_logger().info("x", odd=odd)
+    assert [line["odd"] for line in lines(stream)] == [odd]
+
+
 def test_lines_below_the_level_are_left_out() -> None:
     stream = io.StringIO()
     log.configure(level="warning", stream=stream)
