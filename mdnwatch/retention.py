@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 SWEEP_INTERVAL = timedelta(hours=1)
 
-# Old messages of one unit of work: others get their turn in between.
-MESSAGES_PER_UNIT = 50
+# Old messages, or events, of one unit of work: others get their turn in between.
+ROWS_PER_UNIT = 50
 # Of one sweep; the next one goes on.
 UNITS_PER_SWEEP = 200
 
@@ -92,21 +92,28 @@ def _sweep(db: sqlite3.Connection, limits: Limits, now: datetime) -> int:
 
 
 async def _erase_old(store: Writer, before: datetime, now: datetime, log: Log) -> None:
-    """Erase what was sent before a time, some messages after the other, up to a bound."""
+    """Erase what was sent, or told of no message, before a time: some after the other, up to a bound."""
+    messages = await _in_units(store, lambda db: _erase_some(db, before, now))
+    events = await _in_units(store, lambda db: erase_queries.forget_told(db, to_ms(before) or 0, ROWS_PER_UNIT))
+    if messages or events:
+        log.info("old messages erased", messages=messages, other_events=events)
+
+
+async def _in_units(store: Writer, work: Callable[[sqlite3.Connection], int]) -> int:
+    """Do a unit of work until it finds too little for another one; how much it found in all."""
     total = 0
     for _ in range(UNITS_PER_SWEEP):
-        erased = await store.run(lambda db: _erase_some(db, before, now))
-        total += erased
-        if erased < MESSAGES_PER_UNIT:
+        found = await store.run(work)
+        total += found
+        if found < ROWS_PER_UNIT:
             break
-    if total:
-        log.info("old messages erased", messages=total)
+    return total
 
 
 def _erase_some(db: sqlite3.Connection, before: datetime, now: datetime) -> int:
     """One unit of work: how many messages were erased. What is being delivered is left for the next sweep."""
     unit, erased = quiet_unit(db, Rules(), now), Erased()
     with contextlib.suppress(UnderWay):
-        for number in erase_queries.old_messages(db, to_ms(before) or 0, MESSAGES_PER_UNIT):
+        for number in erase_queries.old_messages(db, to_ms(before) or 0, ROWS_PER_UNIT):
             erase_message(unit, number, erased)
     return erased.messages

@@ -13,13 +13,14 @@ from facts import SENT_AT, head, mdn, reply, sent_message
 
 from mdnwatch import retention
 from mdnwatch.model.event import Event
+from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import extract
 from mdnwatch.model.received import Place
 from mdnwatch.model.report import report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
-from mdnwatch.store import reply_queries
+from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent, tell_of_report
+from mdnwatch.store import outbox_queries, reply_queries
 from mdnwatch.store.sqlite import Store
 
 NOW = SENT_AT + timedelta(days=1)
@@ -118,7 +119,7 @@ async def test_what_was_sent_too_long_ago_is_erased_once_it_is_settled_and_stays
 
     def record(db: Any) -> list[Event]:  # noqa: ANN401 - a connection
         unit = Unit(db, Rules(announce_backfill=True), NOW, lambda *_: None)
-        for number in range(3 * retention.MESSAGES_PER_UNIT):
+        for number in range(3 * retention.ROWS_PER_UNIT):
             record_sent(unit, sends(number, 800), follow=False)
         record_sent(unit, sends(1000, 800))  # whose silence is still awaited
         record_sent(unit, sends(1001, 600), follow=False)
@@ -127,12 +128,41 @@ async def test_what_was_sent_too_long_ago_is_erased_once_it_is_settled_and_stays
     await store.run(record)
     await keep_waiting(store, 0, NOW - timedelta(days=1))
     line, left = await swept(store, Limits(timedelta(days=30), 100, keep=timedelta(days=730)), NOW)
-    assert (line, left) == ({"event": "old messages erased", "messages": 3 * retention.MESSAGES_PER_UNIT}, 0)
+    erased = {"event": "old messages erased", "messages": 3 * retention.ROWS_PER_UNIT, "other_events": 0}
+    assert (line, left) == (erased, 0)
     assert await store.run(record) == []
     await keep_waiting(store, 0, NOW)
     rows = await store.read(lambda db: db.execute("SELECT message_id FROM sent_message ORDER BY id").fetchall())
     assert [message_id for (message_id,) in rows] == ["<m1000@mail.example>", "<m1001@mail.example>"]
     assert await store.read(lambda db: db.execute("SELECT count(*) FROM report").fetchone()) == (0,)
+
+
+@pytest.mark.asyncio
+async def test_what_was_told_of_no_message_too_long_ago_is_emptied_once_it_went_out_and_not_told_again(
+    store: Store,
+) -> None:
+    def tell(db: Any) -> int:  # noqa: ANN401 - a connection
+        unit = Unit(db, Rules(), NOW - timedelta(days=800), lambda *_: None)
+        for number in range(3):
+            record_malformed(unit, f"r{number}", Place("sales", "INBOX", 1, number), "bob@there.example is no report")
+            data = {"account": "sales", "folder": "INBOX", "reason": "cut"}
+            tell_of_report(unit, EventType.REPORT_MALFORMED, f"r{number}", "sales", data)
+        return len(unit.events)
+
+    def queue(db: Any) -> None:  # noqa: ANN401 - a connection
+        names = [name for (name,) in db.execute("SELECT id FROM event ORDER BY number")]
+        for name in names[:2]:
+            outbox_queries.enqueue(db, name, ["hook"], name, 1)
+        db.execute("UPDATE notification SET state = 'delivered', finished_at = 2 WHERE event = ?", names[:1])
+
+    assert await store.run(tell) == 3
+    await store.run(queue)
+    line, _ = await swept(store, Limits(timedelta(days=30), 100, keep=timedelta(days=730)), NOW)
+    assert line["other_events"] == 2
+    bodies = "SELECT body IS NULL FROM event ORDER BY number"
+    assert await store.read(lambda db: db.execute(bodies).fetchall()) == [(1,), (0,), (1,)]
+    assert await store.read(lambda db: db.execute("SELECT count(*) FROM notification").fetchone()) == (1,)
+    assert await store.run(tell) == 0
 
 
 async def hold(store: Store, number: int, at: datetime) -> None:

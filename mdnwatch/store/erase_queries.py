@@ -191,3 +191,18 @@ def old_messages(db: sqlite3.Connection, before: int, limit: int) -> list[int]:
         (before, limit),
     )
     return [number for (number,) in rows]
+
+
+def forget_told(db: sqlite3.Connection, before: int, limit: int) -> int:
+    """Empty the oldest events about no message that were told before a time (ms UTC) and went out; how many.
+
+    Their ids stay, so that they are not told again.
+    """
+    rows = db.execute(
+        "SELECT id FROM event WHERE message IS NULL AND body IS NOT NULL AND created_at < ? AND NOT EXISTS"
+        " (SELECT 1 FROM notification WHERE event = event.id AND finished_at IS NULL) ORDER BY created_at LIMIT ?",
+        (before, limit),
+    ).fetchall()
+    db.executemany("DELETE FROM notification WHERE event = ?", rows)
+    db.executemany("UPDATE event SET body = NULL, recipient = NULL WHERE id = ?", rows)
+    return len(rows)
