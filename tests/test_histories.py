@@ -25,7 +25,7 @@ from mdnwatch.placement import Rules, Unit, record_report, record_sent
 from mdnwatch.store import sent_queries
 
 HISTORIES = {path.stem: path for path in sorted((Path(__file__).parent / "histories").glob("*.toml"))}
-ERASING = {name for name, path in HISTORIES.items() if "\nerase =" in path.read_text("utf-8")}
+ERASING = [name for name, path in HISTORIES.items() if "\nerase =" in path.read_text("utf-8")]
 OFFER = "<offer@mail.example>"
 BOB = "bob@there.example"
 NOW = SENT_AT + timedelta(days=30)
@@ -171,7 +171,7 @@ def test_what_was_erased_stays_so_when_all_of_it_comes_again_in_whatever_order(n
             assert contents(db) == left
 
 
-@pytest.mark.parametrize("name", HISTORIES.keys() - ERASING)
+@pytest.mark.parametrize("name", [name for name in HISTORIES if name not in ERASING])
 def test_a_history_ends_the_same_in_every_order(name: str) -> None:
     facts, steps = steps_of(name)
     told = sorted(event for step in steps for event in step["events"])
