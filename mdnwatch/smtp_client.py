@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from mdnwatch.tls import client_context
 
 IMPLICIT_TLS_PORT = 465  # RFC 8314 §3.3
 SUBMISSION_PORT = 587  # RFC 6409 §3.1
+
+# Seconds that a server gets to answer QUIT (RFC 5321 §4.1.1.10).
+QUIT_SECONDS = 1.0
 
 
 class SmtpSettings(Settings):
@@ -90,15 +94,26 @@ async def submit(settings: SmtpSettings, sender: str, recipients: Sequence[str],
         tls_context=await _tls(settings),
     )
     try:
-        async with client:
-            if settings.username is not None and password is not None:
-                await client.login(settings.username, password)
-            refused, reply = await client.sendmail(sender, recipients, message)
+        await client.connect()
+        if settings.username is not None and password is not None:
+            await client.login(settings.username, password)
+        refused, reply = await client.sendmail(sender, recipients, message)
+        await _take_leave(client)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise _failure(settings, error) from None
+    finally:
+        # Whoever is cancelled waits no more for a server that does not answer.
+        client.close()
     for recipient, response in refused.items():
         raise NotSubmitted(f"the server does not take {recipient}: {response.message}", response.code)
     return reply
+
+
+async def _take_leave(client: aiosmtplib.SMTP) -> None:
+    """Say QUIT. The message is taken, whatever comes of that."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        async with asyncio.timeout(QUIT_SECONDS):
+            await client.quit()
 
 
 async def _tls(settings: SmtpSettings) -> ssl.SSLContext | None:

@@ -51,6 +51,7 @@ def slow(world: World) -> None:
     with world.running(timeout=SHORT_TIMEOUT) as daemon:
         world.bounce()
         world.wait_for_line(daemon, NOT_TAKEN)
+        assert "did not keep its time limit" not in daemon.log
         world.receipt()
         world.channel.release()
         world.wait_for_all()
