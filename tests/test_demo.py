@@ -96,11 +96,13 @@ def test_the_demo_tells_every_webhook_and_that_the_signatures_are_right(
     demo: subprocess.CompletedProcess[str],
 ) -> None:
     webhooks = [line.split(": ")[0].strip() for line in demo.stdout.splitlines() if "webhook re" in line]
+    # Of one report about three recipients they go out together: order is kept per recipient only.
+    webhooks[1:4] = sorted(webhooks[1:4])
     assert webhooks == [
         "webhook recipient.displayed",
         "webhook recipient.delivered",
-        "webhook recipient.relayed",
         "webhook recipient.failed",
+        "webhook recipient.relayed",
         "webhook recipient.delayed",
         "webhook recipient.failed",
         "webhook recipient.displayed",
