@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -38,6 +39,15 @@ def test_there_are_as_many_golden_files_as_messages() -> None:
 
 # Each byte of a message takes a second; some of them show a fault as well.
 EVERY_BYTE = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 17])
+
+
+def read_whole(data: bytes) -> Report | Malformed | None:
+    """The report with all that its head and returned part say, which is else read when it is asked for."""
+    report = read(data)
+    for part in (report.head, report.returned) if report is not None else ():
+        for field in dataclasses.fields(part) if part is not None else ():
+            getattr(part, field.name)
+    return report
 
 
 def essence(report: object) -> object:
@@ -112,7 +122,7 @@ def test_damage_in_one_block_loses_only_that_block(step: int) -> None:
 @EVERY_BYTE
 def test_a_message_cut_anywhere_is_read_or_malformed_or_ordinary(data: bytes, step: int) -> None:
     for end in range(0, len(data), step):
-        assert isinstance(read(data[:end]), Report | Malformed | None)
+        assert isinstance(read_whole(data[:end]), Report | Malformed | None)
 
 
 PIECES = st.sampled_from(
@@ -166,7 +176,7 @@ def test_no_damage_makes_the_reader_raise(data: bytes, damages: list[tuple[float
     for place, drop, piece in damages:
         offset = int(place * len(data))
         data = data[:offset] + piece + data[offset + drop :]
-    assert isinstance(read(data), Report | Malformed | None)
+    assert isinstance(read_whole(data), Report | Malformed | None)
 
 
 HEAD = b"From: a@b\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n"
@@ -238,7 +248,7 @@ def seconds(data: bytes) -> float:
     best = 1e9
     for _ in range(2):
         start = time.process_time()
-        read(data)
+        read_whole(data)
         best = min(best, time.process_time() - start)
     return best
 
@@ -256,7 +266,7 @@ def test_memory_is_at_most_three_times_the_message(make: Callable[[int], bytes])
     data = make(10_000_000)
     tracemalloc.start()
     try:
-        read(data)
+        read_whole(data)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
