@@ -36,7 +36,6 @@ from mdnwatch.model.received import Role
 from mdnwatch.outages import Outages
 from mdnwatch.outbox import Outbox
 from mdnwatch.pipeline import Pipeline
-from mdnwatch.placement import rules_of
 from mdnwatch.registrar import Registrar
 from mdnwatch.sinks.base import Sink, SinkSettings
 from mdnwatch.sources.base import Context, Source, SourceHealth, SourceState
@@ -45,6 +44,7 @@ from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.store import event_queries
 from mdnwatch.store.mark_queries import load_mark, load_names
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import rules_of
 from mdnwatch.unmatched import Unmatched
 from mdnwatch.verification.verifier import Verifier
 from mdnwatch.watchdog import Watchdog

@@ -18,11 +18,11 @@ from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.correlation import message_id_key
 from mdnwatch.model.erasure import Mailbox
 from mdnwatch.model.stored import dump
-from mdnwatch.placement import rules_of
 from mdnwatch.sinks import log_rewrite
 from mdnwatch.sinks.log import StatusLogSettings
 from mdnwatch.store import outbox_queries, report_queries, sent_queries
 from mdnwatch.store.sqlite import DATABASE_NAME, Store
+from mdnwatch.unit import rules_of
 from mdnwatch.visibility import is_owner
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mdnwatch.acceptance import fold_anew
 from mdnwatch.errors import MdnwatchError
 from mdnwatch.model.address import without_sub_address
 from mdnwatch.model.answer import key_hash, keyed_hash
@@ -14,9 +15,9 @@ from mdnwatch.model.correlation import message_id_key
 from mdnwatch.model.erasure import Mailbox
 from mdnwatch.model.event import Event
 from mdnwatch.model.stored import to_ms
-from mdnwatch.placement import Rules, Unit, fold_anew
 from mdnwatch.store import erase_queries, reply_queries, sent_queries, tombstone_queries
 from mdnwatch.store.erase_queries import Piece
+from mdnwatch.unit import Rules, Unit
 
 
 class UnderWay(MdnwatchError):

@@ -24,10 +24,10 @@ from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
 from mdnwatch.model.state import Delivery, Reading, RecipientState
 from mdnwatch.model.stored import REPLY, StoredReport, from_ms, report_from, to_ms
-from mdnwatch.placement import rules_of
 from mdnwatch.store import explain_queries, report_queries, sent_queries
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
 from mdnwatch.store.sqlite import DATABASE_NAME, connect_for_reading
+from mdnwatch.unit import rules_of
 from mdnwatch.visibility import ALL, Visible
 
 # A person reads about so many at a time; of the others the number is told.

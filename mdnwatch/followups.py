@@ -6,16 +6,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
 
 from mdnwatch import settlement
 from mdnwatch.model.event import Event, RecipientFacts, overdue_event, overdue_event_id
 from mdnwatch.model.followup import Look, Watch, is_settled, look
 from mdnwatch.store import event_queries, followup_queries, sent_queries
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
-from mdnwatch.sweeps import run_every
-
-T = TypeVar("T")
+from mdnwatch.sweeps import Log, Writer, run_every
 
 SWEEP_INTERVAL = timedelta(seconds=5)
 
@@ -26,26 +23,6 @@ UNITS_PER_SWEEP = 50
 
 # An account that cannot be read just now is asked about again after this.
 LOOK_AGAIN = timedelta(seconds=10)
-
-
-class Writer(Protocol):
-    """The part of the store that is needed here."""
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a unit of work in one transaction."""
-        ...
-
-
-class Log(Protocol):
-    """The part of a structured logger that is needed here."""
-
-    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line."""
-        ...
-
-    def error(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line that a person has to look at."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

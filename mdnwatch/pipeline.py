@@ -29,9 +29,10 @@ from mdnwatch.model.report import Head, Malformed, Reply, Report, report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import REPLY, StoredReport, stored
 from mdnwatch.model.token import NO_KEYS, Keyring
-from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent
+from mdnwatch.placement import record_malformed, record_report, record_sent
 from mdnwatch.store.later import Later
 from mdnwatch.store.mark_queries import save_checkpoint
+from mdnwatch.unit import Rules, Unit
 from mdnwatch.verification.verifier import Verify, verify_nothing
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Where evidence belongs: match a report, place its evidence, fold states and enqueue events, in one transaction.
+"""Where evidence belongs: which message and recipient a report is about, now and whenever more is known.
 
 What stands in the database afterwards is what the same facts give in any other order: a report is placed anew
 whenever a sent message appears, or changes, that one of its keys names.
@@ -6,49 +6,29 @@ whenever a sent message appears, or changes, that one of its keys names.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
-from mdnwatch import settlement
-from mdnwatch.config import Config
+from mdnwatch.acceptance import accept, fold_anew, fold_stale
 from mdnwatch.model.address import without_sub_address
-from mdnwatch.model.authenticity import Grade, Graded, grade
+from mdnwatch.model.authenticity import Grade, grade
 from mdnwatch.model.correlation import Ambiguous, Match, Rung, choose
-from mdnwatch.model.event import (
-    Event,
-    RecipientFacts,
-    authenticity_facts,
-    crowd_event,
-    event_type_of,
-    flood_event,
-    many_events,
-    recipient_event,
-    recipient_event_id,
-    report_event,
-)
+from mdnwatch.model.event import crowd_event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.evidence import Evidence, Kind
-from mdnwatch.model.followup import is_settled
 from mdnwatch.model.received import Place
 from mdnwatch.model.sent import SentMessage
-from mdnwatch.model.state import RecipientState, add
 from mdnwatch.model.stored import REPLY, StoredReport
 from mdnwatch.model.token import proof
-from mdnwatch.sources.trust_settings import TrustSettings
-from mdnwatch.store import event_queries, reply_queries, report_queries, sent_queries, tombstone_queries
-from mdnwatch.store.later import Later, Writes
+from mdnwatch.news import tell_ambiguous, tell_of_report, tell_once, tell_suspicious
+from mdnwatch.store import reply_queries, report_queries, sent_queries, tombstone_queries
 from mdnwatch.store.report_queries import Matched, Placement
 from mdnwatch.store.sent_queries import StoredMessage, StoredRecipient
-
-MS_PER_HOUR = 3_600_000
+from mdnwatch.unit import Rules, Unit
 
 # A copy may be dated by a clock that is ahead; one dated later than this says nothing of when it was sent.
 CLOCKS_APART = timedelta(days=1)
-
-# The members behind a list fail one by one, each told: up to so many events of the recipient. One report names 2,000.
-MAX_EVENTS_WITH_MEMBERS = 2000
 
 # Stands for every message that was erased, where a report may be about one.
 ERASED = -1
@@ -57,65 +37,6 @@ ERASED = -1
 REPLIES = frozenset({Kind.REPLIED, Kind.AUTO_REPLIED})
 
 Placed = tuple[Evidence, Placement]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the configuration decides here. `replaces_message_id` names the accounts whose provider does so."""
-
-    min_grade: Grade = Grade.DOUBTFUL
-    # Of the accounts that ask for another one.
-    min_grades: Mapping[str, Grade] = field(default_factory=dict)
-    announce_backfill: bool = False
-    replaces_message_id: frozenset[str] = frozenset()
-    # Of each account its own addresses, as `without_sub_address` writes them.
-    own_addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    own_mtas: tuple[str, ...] = ()
-
-    def accepts(self, graded: Graded, account: str) -> bool:
-        """Whether evidence of this grade changes states of an account's mail; contradicted evidence never does."""
-        wanted = self.min_grades.get(account, self.min_grade)
-        return graded.grade is not Grade.CONTRADICTED and graded.grade.at_least(wanted)
-
-
-def rules_of(config: Config) -> Rules:
-    """What a configuration decides here."""
-    replacing = [account.name for account in config.accounts if getattr(account, "replaces_message_id", False)]
-    asking = [account for account in config.accounts if isinstance(account, TrustSettings)]
-    return Rules(
-        config.min_grade,
-        min_grades={account.name: account.min_grade for account in asking if account.min_grade is not None},
-        announce_backfill=config.announce_backfill,
-        replaces_message_id=frozenset(replacing),
-        own_addresses={one.name: frozenset(map(without_sub_address, one.addresses)) for one in config.accounts},
-        own_mtas=config.own_mtas,
-    )
-
-
-@dataclass(slots=True)
-class Unit:
-    """One transaction's work: the database, the rules, the time, and what has come of it so far."""
-
-    db: sqlite3.Connection
-    rules: Rules
-    now: datetime  # aware UTC
-    enqueue: Callable[[sqlite3.Connection, Event, datetime], None]
-    events: list[Event] = field(default_factory=list)
-    placed: list[tuple[str, str]] = field(default_factory=list)  # rung and grade of evidence that was matched
-    # Message and address of recipients that evidence has left, or whose evidence was graded anew.
-    stale: set[tuple[int, str]] = field(default_factory=set)
-    # Takes what can be written later, and told later, by whoever sets it: see `pipeline.record`.
-    later: Later | None = None
-
-    @property
-    def writes(self) -> Writes:
-        """Where rows of a new report go."""
-        return self.db if self.later is None else self.later
-
-    def write_later(self) -> None:
-        """Before anything is read that may be written later."""
-        if self.later is not None:
-            self.later.write(self.db)
 
 
 def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> bool:
@@ -141,7 +62,7 @@ def record_sent(unit: Unit, sent: SentMessage, *, follow: bool = True) -> bool:
             record_report(unit, claimed.report, [claimed.piece], claimed.place)
     for report_id in report_queries.reports_with_keys(unit.db, keys):
         _place(unit, report_queries.load_report(unit.db, report_id))
-    _fold_stale(unit)
+    fold_stale(unit)
     return True
 
 
@@ -171,7 +92,7 @@ def record_report(
         report_queries.add_sighting(unit.writes, report.id, seen_at, sha256)
         _place_pieces(unit, report, choice, [(piece, None) for piece in evidence])
         if isinstance(choice, Ambiguous):
-            _tell_ambiguous(unit, report, choice)
+            tell_ambiguous(unit, report, choice)
         return _matched(choice).outcome
     unit.write_later()
     report_queries.add_sighting(unit.db, report.id, seen_at, sha256)
@@ -246,7 +167,7 @@ def record_malformed(unit: Unit, report_id: str, seen_at: Place, reason: str, sh
 def place(unit: Unit, report: StoredReport) -> str:
     """Match a kept report again, and place each piece of its evidence where it belongs now; the outcome."""
     outcome = _place(unit, report)
-    _fold_stale(unit)
+    fold_stale(unit)
     return outcome
 
 
@@ -256,7 +177,7 @@ def _place(unit: Unit, report: StoredReport) -> str:
     is_new = report_queries.set_outcome(unit.db, report.id, _matched(choice))
     _place_pieces(unit, report, choice, _forget_erased(unit, report, choice))
     if is_new and isinstance(choice, Ambiguous):
-        _tell_ambiguous(unit, report, choice)
+        tell_ambiguous(unit, report, choice)
     return _matched(choice).outcome
 
 
@@ -273,7 +194,7 @@ def place_anew(unit: Unit, report: StoredReport) -> str:
         if message is None or match is None or recipient is None or after.graded is None:
             continue
         if unit.rules.accepts(after.graded, message.account) and not sent_queries.is_crowded(unit.db, recipient):
-            _accept(unit, report, piece, message, match, after.graded, _remembered(unit, recipient))
+            accept(unit, report, piece, message, match, after.graded, _remembered(unit, recipient))
     return _matched(choice).outcome
 
 
@@ -339,16 +260,16 @@ def _place_piece(  # noqa: PLR0913, PLR0917 - one step of `place`
         return
     unit.placed.append((match.rung.value, after.graded.grade.value))
     if after.graded.grade is Grade.CONTRADICTED:
-        _tell_suspicious(unit, report, message, recipient, after.graded)
+        tell_suspicious(unit, report, message, recipient, after.graded)
     elif unit.rules.accepts(after.graded, message.account):
         if sent_queries.is_crowded(unit.db, recipient):
             silent = not (report.announce or unit.rules.announce_backfill)
             crowd = crowd_event(message, sent_queries.MAX_UNADDRESSED, unit.now)
-            _tell_once(unit, crowd, message, silent=silent)
+            tell_once(unit, crowd, message, silent=silent)
             return
         if before is not None or not recipient.addressed:
             recipient = _remembered(unit, recipient)
-        _accept(unit, report, piece, message, match, after.graded, recipient)
+        accept(unit, report, piece, message, match, after.graded, recipient)
 
 
 def _where(
@@ -413,170 +334,3 @@ def _remembered(unit: Unit, recipient: StoredRecipient) -> StoredRecipient:
     """The recipient as it stands now; one that was never addressed is kept once evidence about it is accepted."""
     sent_queries.keep_recipient(unit.db, recipient)
     return sent_queries.load_recipient(unit.db, recipient.message, recipient.address) or recipient
-
-
-def _accept(  # noqa: PLR0913, PLR0917 - one step of `place`
-    unit: Unit,
-    report: StoredReport,
-    piece: Evidence,
-    message: StoredMessage,
-    match: Match,
-    graded: Graded,
-    recipient: StoredRecipient,
-) -> None:
-    state = add(recipient.state, piece)
-    silent = not (report.announce or unit.rules.announce_backfill)
-    identifier = recipient_event_id(message.message_id, message.from_address, recipient.address, piece)
-    sequence = _sequence(unit, identifier, piece, message, graded, recipient, silent=silent)
-    is_new = sequence == recipient.sequence + 1
-    after = replace(recipient, state=state, sequence=max(sequence or 0, recipient.sequence))
-    if sequence is not None:
-        event = recipient_event(
-            identifier=identifier,
-            sequence=sequence,
-            message=message,
-            recipient=_recipient_facts(unit, recipient, state),
-            piece=piece,
-            graded=graded,
-            rung=match.rung.value,
-            now=unit.now,
-        )
-        _keep_event(unit, event, after, is_new=is_new, silent=silent)
-    if after != recipient:
-        sent_queries.save_state(unit.db, after)
-    if is_settled(state):
-        _close(unit, message, after, silent=silent)
-
-
-def _sequence(  # noqa: PLR0913, PLR0917 - one step of `_accept`
-    unit: Unit,
-    identifier: str,
-    piece: Evidence,
-    message: StoredMessage,
-    graded: Graded,
-    recipient: StoredRecipient,
-    *,
-    silent: bool,
-) -> int | None:
-    """The sequence of the event that evidence gives: the next one, or that of a known one; None where it gives none."""
-    if event_type_of(piece.kind) is None:
-        return None
-    if event_queries.is_known(unit.db, identifier):
-        return None if silent else event_queries.sequence_if_better(unit.db, identifier, graded.grade)
-    if piece.member is not None and recipient.sequence >= MAX_EVENTS_WITH_MEMBERS:
-        instead = many_events(message, recipient.address, MAX_EVENTS_WITH_MEMBERS, unit.now)
-        _tell_once(unit, instead, message, silent=silent)
-        return None
-    return recipient.sequence + 1
-
-
-def _keep_event(unit: Unit, event: Event, recipient: StoredRecipient, *, is_new: bool, silent: bool) -> None:
-    """Keep and tell an event. One that is known rests on better evidence now: it goes to those who waited for that."""
-    if is_new:
-        event_queries.insert_event(
-            unit.db,
-            event,
-            unit.now,
-            message=recipient.message,
-            recipient=recipient.address,
-            sequence=recipient.sequence,
-            silent=silent,
-        )
-    else:
-        event_queries.replace_body(unit.db, event)
-    if not silent:
-        _enqueue(unit, event)
-
-
-def _close(unit: Unit, message: StoredMessage, recipient: StoredRecipient, *, silent: bool) -> None:
-    """Nothing more is awaited of a recipient; of the last one this is told."""
-    event = settlement.close(unit.db, message, recipient, unit.now)
-    if event is None:
-        return
-    event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent)
-    if not silent:
-        _enqueue(unit, event)
-
-
-def _recipient_facts(unit: Unit, recipient: StoredRecipient, after: RecipientState) -> RecipientFacts:
-    hint = None
-    if not recipient.addressed:
-        hint = sent_queries.probable_recipient(unit.db, recipient.message, recipient.address)
-    return RecipientFacts(recipient.address, recipient.addressed, recipient.state, after, hint)
-
-
-def _fold_stale(unit: Unit) -> None:
-    """Each stale state once, however much of its evidence has changed."""
-    for message, address in sorted(unit.stale):
-        fold_anew(unit, message, address)
-    unit.stale.clear()
-
-
-def fold_anew(unit: Unit, message: int | None, address: str | None) -> None:
-    """The state of a recipient from all its evidence: for when a piece has left it or has changed."""
-    if message is None or address is None:
-        return
-    recipient = sent_queries.load_recipient(unit.db, message, address)
-    if recipient is None:
-        return
-    state, account = RecipientState(), sent_queries.load_message(unit.db, message).account
-    for piece, graded in report_queries.evidence_of(unit.db, message, address):
-        if unit.rules.accepts(graded, account):
-            state = add(state, piece)
-    after = replace(recipient, state=state)
-    sent_queries.save_state(unit.db, after)
-    sent_queries.forget_if_empty(unit.db, after)
-
-
-def _tell_ambiguous(unit: Unit, report: StoredReport, choice: Ambiguous) -> None:
-    candidates = [sent_queries.load_message(unit.db, number) for number in choice.messages]
-    data = {
-        "account": report.account,
-        "kind": report.kind,
-        "candidates": [{"message_id": one.message_id, "from": one.from_address} for one in candidates[:20]],
-    }
-    tell_of_report(unit, EventType.REPORT_AMBIGUOUS, report.id, report.account, data, announce=report.announce)
-
-
-def _tell_suspicious(
-    unit: Unit, report: StoredReport, message: StoredMessage, recipient: StoredRecipient, graded: Graded
-) -> None:
-    data = {
-        "account": report.account,
-        "kind": report.kind,
-        "message_id": message.message_id,
-        "recipient": recipient.address,
-        "authenticity": authenticity_facts(graded),
-    }
-    tell_of_report(unit, EventType.REPORT_SUSPICIOUS, report.id, report.account, data, announce=report.announce)
-
-
-def _tell_once(unit: Unit, event: Event, message: StoredMessage, *, silent: bool) -> None:
-    """Tell of a message what stands in place of many events."""
-    if event_queries.is_known(unit.db, event.id):
-        return
-    event_queries.insert_event(unit.db, event, unit.now, message=message.id, silent=silent)
-    if not silent:
-        _enqueue(unit, event)
-
-
-def tell_of_report(  # noqa: PLR0913 - what such an event names
-    unit: Unit, kind: EventType, report_id: str, account: str, data: Mapping[str, object], *, announce: bool = True
-) -> None:
-    """Tell of a report that changes no state, once; more of a type and account than a person reads are summarised."""
-    if not (announce or unit.rules.announce_backfill):
-        return
-    event = report_event(kind, report_id, data, unit.now)
-    if event_queries.is_known(unit.db, event.id):
-        return
-    hour = int(unit.now.timestamp() * 1000) // MS_PER_HOUR
-    if event_queries.count_in_hour(unit.db, kind, account, hour) > event_queries.MAX_REPORT_EVENTS_PER_HOUR:
-        event = flood_event(kind, account, hour, unit.now)
-    if event_queries.insert_event(unit.db, event, unit.now):
-        _enqueue(unit, event)
-
-
-def _enqueue(unit: Unit, event: Event) -> None:
-    unit.events.append(event)
-    if unit.later is None:
-        unit.enqueue(unit.db, event, unit.now)

@@ -13,9 +13,10 @@ from mdnwatch import telling
 from mdnwatch.config import Config
 from mdnwatch.model.event import Event
 from mdnwatch.model.stored import state_from
-from mdnwatch.placement import Rules, Unit, place_anew, rules_of
+from mdnwatch.placement import place_anew
 from mdnwatch.store import report_queries, sent_queries
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit, rules_of
 
 # What is told of one change: "unknown -> failed".
 Change = tuple[str, str]

@@ -17,11 +17,12 @@ from mdnwatch.errors import MdnwatchError
 from mdnwatch.model.event import Event
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.token import NO_KEYS, NONCE_BYTES, Keyring
-from mdnwatch.placement import Unit, record_sent, rules_of
+from mdnwatch.placement import record_sent
 from mdnwatch.registration import checked, document
 from mdnwatch.stamps import Stamp, Stamper
 from mdnwatch.store import stamp_queries
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Unit, rules_of
 from mdnwatch.visibility import visible_to
 
 T = TypeVar("T")

@@ -6,15 +6,13 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from mdnwatch.erasure import Erased, UnderWay, erase_message, quiet_unit
 from mdnwatch.model.stored import to_ms
-from mdnwatch.placement import Rules
 from mdnwatch.store import erase_queries, event_queries, reply_queries, report_queries
-from mdnwatch.sweeps import run_every
-
-T = TypeVar("T")
+from mdnwatch.sweeps import Log, Writer, run_every
+from mdnwatch.unit import Rules
 
 SWEEP_INTERVAL = timedelta(hours=1)
 
@@ -22,26 +20,6 @@ SWEEP_INTERVAL = timedelta(hours=1)
 ROWS_PER_UNIT = 50
 # Of one sweep; the next one goes on.
 UNITS_PER_SWEEP = 200
-
-
-class Writer(Protocol):
-    """The part of the store that the sweeps need."""
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a unit of work in one transaction."""
-        ...
-
-
-class Log(Protocol):
-    """The part of a structured logger that is needed here."""
-
-    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line."""
-        ...
-
-    def error(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line that a person has to look at."""
-        ...
 
 
 class Limits(Protocol):

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+T = TypeVar("T")
+
+
+class Writer(Protocol):
+    """The part of the store that sweeps need."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do a unit of work in one transaction."""
+        ...
+
 
 class Log(Protocol):
-    """The part of a structured logger that is needed here."""
+    """The part of a structured logger that sweeps need."""
+
+    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
+        """One line."""
+        ...
 
     def error(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
         """One line that a person has to look at."""

@@ -6,17 +6,15 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
 
 from mdnwatch.model.event import Event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.stored import StoredReport
 from mdnwatch.model.text import clean
-from mdnwatch.placement import Rules, Unit, tell_of_report
+from mdnwatch.news import tell_of_report
 from mdnwatch.store import unmatched_queries
-from mdnwatch.sweeps import run_every
-
-T = TypeVar("T")
+from mdnwatch.sweeps import Log, Writer, run_every
+from mdnwatch.unit import Rules, Unit
 
 SWEEP_INTERVAL = timedelta(seconds=10)
 
@@ -30,26 +28,6 @@ MAX_NAMED = 20
 
 # Sent folders are read so far back on the first run: older messages of ours are not known.
 SENT_BEFORE_WATCH = timedelta(days=30)
-
-
-class Writer(Protocol):
-    """The part of the store that is needed here."""
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a unit of work in one transaction."""
-        ...
-
-
-class Log(Protocol):
-    """The part of a structured logger that is needed here."""
-
-    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line."""
-        ...
-
-    def error(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - structlog's own type
-        """One line that a person has to look at."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from facts import SENT_AT, block, dsn, head, mdn, reply, sent_message
 from mdnwatch.erasure import UnderWay, erase_address, erase_message_id
 from mdnwatch.model.event import Event
 from mdnwatch.model.report import Action
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store import outbox_queries, sent_queries
+from mdnwatch.unit import Rules, Unit
 
 NOW = SENT_AT + timedelta(days=30)
 OFFER, OTHER = "<offer@mail.example>", "<other@mail.example>"

@@ -40,9 +40,10 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import Report, report_id
 from mdnwatch.model.rule_words import FAILURES, GRADES, HANDOVER, MEMBER, REFUSAL, RULES, RUNGS
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Unit, record_report, rules_of
+from mdnwatch.placement import record_report
 from mdnwatch.store import explain_queries
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Unit, rules_of
 from mdnwatch.visibility import Visible
 
 NOW = SENT_AT + DAY

@@ -23,8 +23,9 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import Action, DispositionType, Report, report_id
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit
 
 DAY = timedelta(days=1)
 BOB, CAROL = "bob@there.example", "carol@there.example"

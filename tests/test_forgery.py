@@ -13,18 +13,19 @@ import pytest
 import pytest_asyncio
 from facts import sent_message
 
-from mdnwatch import placement, telling
+from mdnwatch import acceptance, telling
 from mdnwatch.metrics import Metrics
 from mdnwatch.model.authenticity import Grade
 from mdnwatch.model.event import Event
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Place, RawMessage, Role
 from mdnwatch.pipeline import Pipeline
-from mdnwatch.placement import Rules, Unit, record_sent
+from mdnwatch.placement import record_sent
 from mdnwatch.sinks.base import SinkSettings
 from mdnwatch.sources.trust_settings import TrustSettings
 from mdnwatch.status import about, overview
 from mdnwatch.store.sent_queries import MAX_UNADDRESSED
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit
 from mdnwatch.verification.verifier import Verifier
 
 SENT_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -394,7 +395,7 @@ Message-ID: {OFFER}
 async def test_members_that_fail_are_told_up_to_a_number_and_then_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placement, "MAX_EVENTS_WITH_MEMBERS", 30)
+    monkeypatch.setattr(acceptance, "MAX_EVENTS_WITH_MEMBERS", 30)
     await world.send()
     await flood(world, [failure(number) for number in range(50)])
     assert world.events == ["recipient.failed"] * 30 + ["report.suspicious"]

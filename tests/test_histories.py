@@ -21,8 +21,9 @@ from mdnwatch.model.event import Event
 from mdnwatch.model.report import Action, DispositionType, Report
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store import sent_queries
+from mdnwatch.unit import Rules, Unit
 
 HISTORIES = {path.stem: path for path in sorted((Path(__file__).parent / "histories").glob("*.toml"))}
 ERASING = [name for name, path in HISTORIES.items() if "\nerase =" in path.read_text("utf-8")]

@@ -20,8 +20,9 @@ from mdnwatch.model.received import Place, RawMessage, Role
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.token import Spot, make
 from mdnwatch.pipeline import ReadReport, read_item
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Rules, Unit
 
 OFFER, BOB = "<offer@mail.example>", "bob@there.example"
 STAMP, KEYS = "abcd" + "a" * 16, {"abcd": b"k" * 32}

@@ -20,9 +20,10 @@ from mdnwatch.model.report import Action, DispositionType, Head, Report
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.state import RecipientState, derive
 from mdnwatch.model.token import NONCE_BYTES, Spot, identity, make
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.recompute import recompute
 from mdnwatch.store import report_queries, sent_queries
+from mdnwatch.unit import Rules, Unit
 from mdnwatch.unmatched import tell_due
 
 NOW = SENT_AT + timedelta(days=2)

@@ -21,10 +21,10 @@ from mdnwatch.model.event import Event
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Mark, Place, RawMessage, Role
 from mdnwatch.model.stored import to_ms
 from mdnwatch.pipeline import Pipeline, ReadSent, record
-from mdnwatch.placement import Rules, Unit
 from mdnwatch.store import event_queries, outbox_queries, sent_queries
 from mdnwatch.store.mark_queries import load_mark
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 

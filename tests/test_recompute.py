@@ -19,10 +19,11 @@ from mdnwatch.model.evidence import extract
 from mdnwatch.model.received import Place
 from mdnwatch.model.report import report_id
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.recompute import recompute
 from mdnwatch.store.migrate import migrate
 from mdnwatch.store.sqlite import DATABASE_NAME, Store
+from mdnwatch.unit import Rules, Unit
 
 NOW = SENT_AT + timedelta(days=1)
 BOB = "bob@there.example"

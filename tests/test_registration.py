@@ -14,7 +14,7 @@ from facts import SENT_AT, sent_message
 from mdnwatch.config import build
 from mdnwatch.model.sent import Requested
 from mdnwatch.model.stored import to_ms
-from mdnwatch.placement import Rules, Unit, record_sent
+from mdnwatch.placement import record_sent
 from mdnwatch.registration import (
     MAX_METADATA_BYTES,
     MAX_RECIPIENTS,
@@ -25,6 +25,7 @@ from mdnwatch.registration import (
     read,
 )
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Rules, Unit
 
 TWO = build(
     {

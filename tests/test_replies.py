@@ -18,9 +18,10 @@ from mdnwatch.model.event import Event
 from mdnwatch.model.event_type import EventType
 from mdnwatch.model.received import Batch, Checkpoint, Handled, Place, RawMessage, Role
 from mdnwatch.pipeline import Pipeline
-from mdnwatch.placement import Rules, Unit, record_sent
+from mdnwatch.placement import record_sent
 from mdnwatch.status import about
 from mdnwatch.store.sqlite import DATABASE_NAME, Store
+from mdnwatch.unit import Rules, Unit
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 OFFER = "<offer@mail.example>"

@@ -19,9 +19,11 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Rules, Unit, record_malformed, record_report, record_sent, tell_of_report
+from mdnwatch.news import tell_of_report
+from mdnwatch.placement import record_malformed, record_report, record_sent
 from mdnwatch.store import outbox_queries, reply_queries
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit
 
 NOW = SENT_AT + timedelta(days=1)
 

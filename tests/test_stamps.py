@@ -19,10 +19,11 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import Report, report_id
 from mdnwatch.model.stored import stored
 from mdnwatch.model.token import MAX_LOCAL_PART, NONCE_BYTES
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.registration import NotUsable
 from mdnwatch.stamps import Stamp, Stamper
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Rules, Unit
 
 BOB, CAROL, DAVE = "bob@there.example", "carol@there.example", "dave@else.example"
 KEYS = {"abcd": b"k" * 32}

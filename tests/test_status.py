@@ -19,9 +19,10 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import Action, Report, report_id
 from mdnwatch.model.sent import SentMessage
 from mdnwatch.model.stored import stored, to_ms
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store import outbox_queries
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Rules, Unit
 
 NOW = SENT_AT + timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -13,6 +13,9 @@ class Errors:
     def __init__(self) -> None:
         self.told: asyncio.Queue[object] = asyncio.Queue()
 
+    def info(self, event: str, **fields: object) -> None:
+        raise AssertionError(f"{event}: {fields}")
+
     def error(self, event: str, **fields: object) -> None:
         self.told.put_nowait((event, fields))
 

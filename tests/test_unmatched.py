@@ -17,9 +17,10 @@ from mdnwatch.model.evidence import extract
 from mdnwatch.model.received import Place
 from mdnwatch.model.report import Report, report_id
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Rules, Unit, record_report, record_sent
+from mdnwatch.placement import record_report, record_sent
 from mdnwatch.store.event_queries import MAX_REPORT_EVENTS_PER_HOUR
 from mdnwatch.store.sqlite import Store
+from mdnwatch.unit import Rules, Unit
 from mdnwatch.unmatched import SENT_BEFORE_WATCH, Unmatched
 
 GRACE = timedelta(hours=1)

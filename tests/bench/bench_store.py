@@ -26,11 +26,11 @@ from mdnwatch.model.received import Checkpoint, Mark, Place, RawMessage, Role
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.stored import to_ms
 from mdnwatch.pipeline import Item, ReadReport, read_item, record
-from mdnwatch.placement import Rules, Unit
 from mdnwatch.store import outbox_queries, sent_queries
 from mdnwatch.store.mark_queries import save_checkpoint
 from mdnwatch.store.migrate import migrate
 from mdnwatch.store.sqlite import CACHE_KIB, DATABASE_NAME, Store
+from mdnwatch.unit import Rules, Unit
 
 SMALL, LARGE = 10_000, 1_000_000
 RECIPIENTS = 3

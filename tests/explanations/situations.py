@@ -31,8 +31,9 @@ from mdnwatch.model.received import Place
 from mdnwatch.model.report import Action, DispositionType, FeedbackReport, Report, Typed, report_id
 from mdnwatch.model.sent import Requested, SentMessage
 from mdnwatch.model.stored import stored
-from mdnwatch.placement import Unit, record_malformed, record_report, record_sent, rules_of
+from mdnwatch.placement import record_malformed, record_report, record_sent
 from mdnwatch.store.migrate import migrate
+from mdnwatch.unit import Unit, rules_of
 from mdnwatch.visibility import ALL, Visible
 
 HERE = Path(__file__).parent
